@@ -6,8 +6,8 @@
 #   make chat ARGS="--session ada"       options of `loma-memory chat`
 #   make test ARGS="-k store -x"         options of pytest
 
-VENV   ?= .venv
-MODEL  ?= smollm2-135m-instruct
+VENV   := .venv
+MODEL  := smollm2-135m-instruct
 TORCH  := torch==2.13.0
 EXTRAS := dev,train,postgres,encryption
 ARGS   ?=
@@ -40,7 +40,7 @@ setup-dev: $(VENV)/.stamp-dev
 $(VENV)/.stamp-venv:
 	$(call step,1/4 Python environment in $(VENV))
 	@set -e; \
-	for py in $${PYTHON:-$(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)}; do \
+	for py in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
 	  if "$$py" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$py; break; fi; \
 	done $(QUIET_STDIN); \
 	if [ -z "$$found" ]; then \

@@ -112,7 +112,9 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 def _write_config(reader: GGUFReader, folder: Path) -> None:
     architecture = _field(reader, "general.architecture")
     if architecture != "llama":
-        raise ModelError(f"only GGUF files of architecture 'llama' are converted; this one is {architecture!r}")
+        raise ModelError(
+            f"only GGUF files of architecture 'llama' are converted; this one is {architecture!r}"
+        )
     hidden = _field(reader, "llama.embedding_length")
     heads = _field(reader, "llama.attention.head_count")
     tokens = {
@@ -152,7 +154,9 @@ def _write_tokenizer(reader: GGUFReader, folder: Path) -> None:
 
     kind = _field(reader, "tokenizer.ggml.model"), _field(reader, "tokenizer.ggml.pre")
     if kind != ("gpt2", "smollm"):
-        raise ModelError(f"only the 'gpt2' vocabulary with 'smollm' splitting is converted; this one is {kind}")
+        raise ModelError(
+            f"only the 'gpt2' vocabulary with 'smollm' splitting is converted; this one is {kind}"
+        )
     tokens: list[str] = _field(reader, "tokenizer.ggml.tokens")
     merges: list[str] = _field(reader, "tokenizer.ggml.merges")
     types: list[int] = _field(reader, "tokenizer.ggml.token_type")
@@ -176,7 +180,7 @@ def _write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     def token(name: str) -> str:
-        return tokens[_field(reader, f"tokenizer.ggml.{name}_token_id")]
+        return tokens[int(_field(reader, f"tokenizer.ggml.{name}_token_id"))]
 
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
