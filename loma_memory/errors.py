@@ -54,3 +54,9 @@ class SessionNotFound(StoreError, KeyError):
 
 class SessionConflict(StoreError):
     """Another writer moved the session's head first; this turn was not saved."""
+
+
+class SessionExists(StoreError):
+    """A session of that name exists already in that namespace."""
+
+    exit_code = 2
