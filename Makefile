@@ -38,7 +38,7 @@ setup-dev: $(VENV)/.stamp-dev
 
 # PYTHON, if given, is the interpreter; else the first one on the PATH that is new enough.
 $(VENV)/.stamp-venv:
-	$(call step,1/4 Python environment in $(VENV))
+	$(call step,1/3 Python environment in $(VENV))
 	@set -e; \
 	for py in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
 	  if "$$py" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$py; break; fi; \
@@ -58,14 +58,14 @@ $(VENV)/.stamp-venv:
 
 # torch goes first and pinned: left to the other requirements, pip may pick another build of several GB.
 $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-venv
-	$(call step,2/4 $(TORCH) (the largest download))
+	$(call step,2/3 $(TORCH) (the largest download))
 	@$(PIP) install -c constraints.txt "$(TORCH)" $(QUIET_STDIN) || { \
 	  echo "Installing $(TORCH) failed: look at pip's lines above. Once that is solved, call make again; it goes on from here."; \
 	  exit 1; }
 	@touch $@
 
 $(VENV)/.stamp-package: pyproject.toml constraints.txt $(VENV)/.stamp-torch
-	$(call step,3/4 loma-memory and what it needs)
+	$(call step,3/3 loma-memory and what it needs)
 	@$(PIP) install -c constraints.txt -e . $(QUIET_STDIN) || { \
 	  echo "Installing loma-memory failed: look at pip's lines above. Once that is solved, call make again."; \
 	  exit 1; }
