@@ -1,0 +1,146 @@
+"""A memory adapter: gated LoRA in a model, plus its memory-token table; saved in PEFT's own layout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from loma_memory.adapter.gated import install_gate
+from loma_memory.adapter.settings import SETTINGS_FILE, AdapterSettings
+from loma_memory.adapter.tokens import MemoryTokens
+from loma_memory.errors import AdapterError
+
+TABLE_FILE = "loma_memory_tokens.safetensors"
+"""Name of the memory-token table in an adapter's folder."""
+
+NAME = "default"
+
+# A plain PEFT load knows nothing of the gate. With this token PEFT's own activated LoRA looks for an
+# invocation that no input contains, so such a load leaves the base model as it is.
+_NEVER = [-1]
+
+
+class MemoryAdapter:
+    """The trainable or loaded adapter of one model.
+
+    Attributes:
+        model: the inner transformers model, with LoRA layers injected and gated.
+        tokens: the memory-token table.
+        settings: what it is made of.
+    """
+
+    def __init__(self, wrapped: PeftModel, tokens: MemoryTokens, settings: AdapterSettings) -> None:
+        """Use `create` or `load`."""
+        self._wrapped = wrapped
+        self.model: Any = wrapped.get_base_model()
+        self.tokens = tokens
+        self.settings = settings
+        install_gate(self.model, NAME)
+
+    @classmethod
+    def create(cls, model: Any, settings: AdapterSettings) -> MemoryAdapter:
+        """An untrained adapter: B = 0, memory tokens near the mean embedding.
+
+        The last layer's query, output and MLP projections get none: of a memory token only keys and
+        values are used, so nothing would ever reach them.
+        """
+        layers = model.config.get_text_config().num_hidden_layers
+        dead = rf".*\.layers\.{layers - 1}\.(self_attn\.(q_proj|o_proj)|mlp\..*)"
+        targets = settings.target_modules
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            exclude_modules=dead,
+            task_type="CAUSAL_LM",
+            alora_invocation_tokens=_NEVER,
+        )
+        wrapped = get_peft_model(model, config)
+        inner = wrapped.get_base_model()
+        embed = inner.get_input_embeddings()
+        tokens = MemoryTokens(settings.table_rows, inner.config.get_text_config().hidden_size)
+        tokens.initialise(embed, inner.config.get_text_config().vocab_size)
+        tokens.to(next(embed.parameters()).device)
+        return cls(wrapped, tokens, settings)
+
+    @classmethod
+    def load(cls, model: Any, folder: str | Path, *, base_digest: str | None = None) -> MemoryAdapter:
+        """Read an adapter and attach it to `model`.
+
+        Args:
+            model: the base model.
+            folder: the adapter's folder.
+            base_digest: digest of the model's weights, compared with the adapter's when given.
+
+        Raises:
+            AdapterError: missing or damaged files, or an adapter made for other weights.
+        """
+        folder = Path(folder)
+        settings = AdapterSettings.load(folder)
+        if base_digest is not None and settings.base_digest not in ("", base_digest):
+            raise AdapterError(
+                f"the adapter in {folder} was trained on other weights "
+                f"({settings.base_digest[:15]}… there, {base_digest[:15]}… here)"
+            )
+        table = _read_table(folder, settings, model.config.get_text_config().hidden_size)
+        tokens = MemoryTokens(*table.shape)
+        tokens.weight.data.copy_(table)
+        tokens.to(model.device)
+        try:
+            wrapped = PeftModel.from_pretrained(model, str(folder), low_cpu_mem_usage=True)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise AdapterError(f"cannot load the adapter in {folder}: {reason}") from None
+        return cls(wrapped, tokens, settings)
+
+    def save(self, folder: str | Path, *, base_digest: str | None = None, dtype: Any = None) -> None:
+        """Write PEFT's files, the memory-token table and the settings into `folder`.
+
+        Args:
+            folder: created when missing.
+            base_digest: digest of the base weights, to be checked at load.
+            dtype: dtype of the low-rank weights on disk; None keeps float32.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if base_digest is not None:
+            self.settings = replace(self.settings, base_digest=base_digest)
+        self._wrapped.save_pretrained(str(folder))
+        weights = folder / "adapter_model.safetensors"
+        if dtype is not None:
+            save_file({k: v.to(dtype) for k, v in load_file(weights).items()}, weights)
+        config = folder / "adapter_config.json"
+        described = json.loads(config.read_text(encoding="utf-8"))
+        described["base_model_name_or_path"] = None  # a path of this machine means nothing elsewhere
+        config.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        save_file({"weight": self.tokens.weight.detach().float().cpu().contiguous()}, folder / TABLE_FILE)
+        self.settings.save(folder)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Everything that trains: low-rank weights and memory tokens."""
+        lora = [p for n, p in self.model.named_parameters() if "lora_" in n]
+        return [*lora, self.tokens.weight]
+
+
+def _read_table(folder: Path, settings: AdapterSettings, hidden: int) -> Tensor:
+    try:
+        table = load_file(folder / TABLE_FILE)["weight"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise AdapterError(f"cannot read {folder / TABLE_FILE}: {error}") from None
+    if tuple(table.shape) != (settings.table_rows, hidden):
+        raise AdapterError(
+            f"{TABLE_FILE} must be {settings.table_rows} × {hidden} for this model, "
+            f"it is {' × '.join(map(str, table.shape))}"
+        )
+    return table.float()
+
+
+__all__ = ["SETTINGS_FILE", "TABLE_FILE", "MemoryAdapter"]

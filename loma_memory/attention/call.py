@@ -1,0 +1,60 @@
+"""The state of one forward call, carried to every layer as one keyword (`loma=`).
+
+transformers hands unknown forward keywords to every attention call, and to the recomputation under
+gradient checkpointing, so the state needs no global and leaks into no other call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class AttentionCall:
+    """What the attention function and the gated adapter need to know of one forward pass.
+
+    Attributes:
+        gate: first and last+1 column of the memory tokens in the batch, or None where there are
+            none. Memory tokens stand at one end of every row, so one slice serves the whole batch.
+        mask: boolean mask, (B, 1, Q, K), True where a query may look; None leaves plain causality.
+        query_positions: rotary positions of the queries, (B, Q); needed with `mask` on models with
+            sliding-window layers.
+        key_positions: rotary positions of the keys, (B, K).
+        key_exempt: keys that no window hides (sink and memory), (B, K) bool.
+    """
+
+    gate: tuple[int, int] | None = None
+    mask: Tensor | None = None
+    query_positions: Tensor | None = None
+    key_positions: Tensor | None = None
+    key_exempt: Tensor | None = None
+    _windowed: dict[int, Tensor] = field(default_factory=dict)
+
+    def windowed_mask(self, window: int) -> Tensor | None:
+        """The mask of a sliding-window layer: text further back than `window` positions is hidden.
+
+        The window counts positions, not indices: with the positions used here the two agree on
+        plain text, and memory and sink are exempt, since they stand for text of any distance.
+        """
+        if self.mask is None or self.query_positions is None or self.key_positions is None:
+            return self.mask
+        if window not in self._windowed:
+            distance = self.query_positions[:, :, None] - self.key_positions[:, None, :]
+            near = distance < window
+            if self.key_exempt is not None:
+                near = near | self.key_exempt[:, None, :]
+            # A query always keeps itself: distance 0 is within any window.
+            self._windowed[window] = self.mask & near[:, None]
+        return self._windowed[window]
+
+    def to(self, device: torch.device | str) -> AttentionCall:
+        """The same call with its tensors on `device`."""
+        moved = {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+            if not name.startswith("_")
+        }
+        return AttentionCall(**moved)

@@ -1,0 +1,1 @@
+"""Running a model: loading, reading turns into memory, decoding. Knows nothing of chat or databases."""

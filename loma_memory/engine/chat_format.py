@@ -1,0 +1,140 @@
+"""From messages to tokens, by the model's own chat template, one message at a time.
+
+Memory of a message must not depend on how later messages look, so the template is taken apart once: it
+is rendered with marker texts, and what stands around the markers gives the header and each role's
+prefix and suffix. The text of a message is encoded with special tokens switched off: nothing that a
+user types can open or close a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from loma_memory.errors import ModelError, UsageError
+
+_MARKS = ("qQx1zZ", "qQx2zZ", "qQx3zZ", "qQx4zZ")
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """The template, taken apart.
+
+    Attributes:
+        header: what precedes the first message when no system prompt is given.
+        prefixes: what precedes the text of a message, by role.
+        suffixes: what follows it, by role.
+        stop_ids: tokens that end a reply.
+    """
+
+    tokenizer: Any
+    header: str
+    prefixes: dict[str, str]
+    suffixes: dict[str, str]
+    stop_ids: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatFormat:
+        """Take the tokenizer's chat template apart.
+
+        Raises:
+            ModelError: the template cannot be rendered or does not show the messages' texts in order.
+        """
+        if getattr(tokenizer, "chat_template", None) is None:
+            raise ModelError("the model has no chat template; use an instruction-tuned model")
+        u1, a1, u2, a2 = _MARKS
+        turns = [("user", u1), ("assistant", a1), ("user", u2), ("assistant", a2)]
+        whole = _render(tokenizer, turns)
+        try:
+            first, rest = whole.split(u1)
+            middle, rest = rest.split(a1)
+            between, rest = rest.split(u2)
+            _, tail = rest.split(a2)
+        except ValueError:
+            raise ModelError("the chat template does not show every message once and in order") from None
+        user_suffix = _render(tokenizer, turns[:1]).split(u1)[-1]
+        if not middle.startswith(user_suffix):
+            user_suffix = ""
+        assistant_suffix = tail if between.startswith(tail) else _common_start(tail, between)
+        user_prefix = between[len(assistant_suffix) :]
+        if not first.endswith(user_prefix):
+            raise ModelError("the chat template treats the first message unlike the others")
+        prefixes = {"user": user_prefix, "assistant": middle[len(user_suffix) :]}
+        suffixes = {"user": user_suffix, "assistant": assistant_suffix}
+        prefixes["note"], suffixes["note"] = user_prefix, user_suffix
+        stops = {i for i in extra_stop_ids if i is not None}
+        if tokenizer.eos_token_id is not None:
+            stops.add(int(tokenizer.eos_token_id))
+        ends = tokenizer(assistant_suffix, add_special_tokens=False).input_ids
+        if ends and ends[0] in tokenizer.all_special_ids:
+            stops.add(ends[0])
+        header = first[: len(first) - len(user_prefix)]
+        return cls(tokenizer, header, prefixes, suffixes, tuple(sorted(stops)))
+
+    def _special(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+    def plain(self, text: str) -> list[int]:
+        """Tokens of a text in which nothing is special."""
+        if not text:
+            return []
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
+
+    def header_ids(self) -> list[int]:
+        """Tokens of the sink: the header, or one begin token where the template has none."""
+        ids = self._special(self.header)
+        if ids:
+            return ids
+        start = self.tokenizer.bos_token_id
+        if start is None:
+            start = self._special(self.prefixes["user"])[:1] or [0]
+            return list(start)
+        return [int(start)]
+
+    def system_ids(self, system: str) -> list[int]:
+        """Tokens of a header with this system prompt.
+
+        Raises:
+            UsageError: the template has no place for a system prompt.
+        """
+        try:
+            whole = _render(self.tokenizer, [("system", _MARKS[2]), ("user", _MARKS[0])])
+        except ModelError as error:
+            raise UsageError(f"this model takes no system prompt: {error}") from None
+        before, after = whole.split(_MARKS[2])
+        between = after.split(_MARKS[0])[0]
+        end = between[: len(between) - len(self.prefixes["user"])]
+        return self._special(before) + self.plain(system) + self._special(end)
+
+    def prefix_ids(self, role: str) -> list[int]:
+        """Tokens before the text of a message; for "assistant" also what asks for a reply."""
+        return self._special(self.prefixes[role])
+
+    def suffix_ids(self, role: str) -> list[int]:
+        """Tokens after the text of a message."""
+        return self._special(self.suffixes[role])
+
+    def message_ids(self, role: str, text: str) -> list[int]:
+        """Tokens of a whole message.
+
+        Raises:
+            UsageError: unknown role.
+        """
+        if role not in self.prefixes:
+            raise UsageError(f"role must be one of {', '.join(self.prefixes)}, got {role!r}")
+        return [*self.prefix_ids(role), *self.plain(text.strip()), *self.suffix_ids(role)]
+
+
+def _render(tokenizer: Any, turns: list[tuple[str, str]]) -> str:
+    messages = [{"role": role, "content": text} for role, text in turns]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except Exception as error:  # the template is the model's own program; anything may come out of it
+        raise ModelError(f"the chat template cannot be rendered: {error}") from None
+
+
+def _common_start(a: str, b: str) -> str:
+    n = 0
+    while n < min(len(a), len(b)) and a[n] == b[n]:
+        n += 1
+    return a[:n]

@@ -1,0 +1,88 @@
+"""Decoding: one token a step for every sequence of a pass, until each has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loma_memory.attention import AttentionCall
+from loma_memory.engine.reader import Pass, Reader
+from loma_memory.engine.sampling import Sampling
+
+
+def logits(model: Any, hidden: Tensor) -> Tensor:
+    """Output logits of hidden states, (..., vocabulary), as the family's own head computes them."""
+    config = model.config.get_text_config()
+    scores: Tensor = model.get_output_embeddings()(hidden)
+    scale = getattr(config, "logits_scaling", None)  # Granite
+    if scale:
+        scores = scores / scale
+    scale = getattr(config, "logit_scale", None)  # Cohere
+    if scale:
+        scores = scores * scale
+    cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    if cap:
+        scores = torch.tanh(scores / cap) * cap
+    return scores
+
+
+@torch.no_grad()
+def decode(
+    reader: Reader,
+    done: Pass,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    max_tokens: int,
+) -> Iterator[list[int | None]]:
+    """Generate after a pass.
+
+    Args:
+        reader: the reader that made the pass.
+        done: the pass over the turns so far, each ending where the reply begins.
+        prompts: the tokens of each turn so far, for the repetition penalty and the lengths.
+        sampling: how tokens are chosen.
+        max_tokens: at most so many a sequence.
+
+    Yields:
+        One token a sequence, None for those that have stopped; stop tokens are not yielded.
+    """
+    model, device = reader.model, reader.loaded.device
+    batch = len(prompts)
+    stops = torch.tensor(reader.loaded.format.stop_ids, device=device)
+    generator = sampling.generator(device)
+    lengths = torch.tensor([len(p) for p in prompts], device=device)
+    hidden = done.hidden[torch.arange(batch, device=device), lengths - 1]
+    seen = torch.full((batch, int(lengths.max())), -1, device=device)
+    for b, prompt in enumerate(prompts):
+        seen[b, : len(prompt)] = torch.tensor(list(prompt), device=device)
+    visible, positions, exempt = done.visible, done.key_positions, done.exempt
+    alive = torch.ones(batch, dtype=torch.bool, device=device)
+    position = done.next_position.clone()
+    for _ in range(max_tokens):
+        token = sampling.choose(logits(model, hidden), seen, generator)
+        alive = alive & ~torch.isin(token, stops)
+        if not bool(alive.any()):
+            return
+        yield [int(t) if a else None for t, a in zip(token.tolist(), alive.tolist(), strict=True)]
+        seen = torch.cat([seen, token[:, None]], dim=1)
+        visible = torch.cat([visible, visible.new_ones(batch, 1)], dim=1)
+        positions = torch.cat([positions, position[:, None]], dim=1)
+        exempt = torch.cat([exempt, exempt.new_zeros(batch, 1)], dim=1)
+        call = AttentionCall(
+            mask=visible[:, None, None],
+            query_positions=position[:, None],
+            key_positions=positions,
+            key_exempt=exempt,
+        )
+        hidden = reader.decoder(
+            input_ids=token[:, None],
+            attention_mask=call.mask,
+            position_ids=position[:, None],
+            past_key_values=done.cache,
+            use_cache=True,
+            loma=call,
+        ).last_hidden_state[:, -1]
+        position = position + 1

@@ -1,0 +1,138 @@
+"""Loading a model by alias, Hugging Face id or path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loma_memory.attention import ATTENTION, register
+from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.engine.device import pick_device, pick_dtype
+from loma_memory.engine.support import check_supported, position_limit
+from loma_memory.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to run.
+
+    Attributes:
+        name: what the user called it.
+        model: the transformers model, frozen, in eval mode, with this library's attention.
+        format: its chat template, taken apart.
+        digest: digest of its weights.
+        limit: number of positions that it was made for.
+    """
+
+    name: str
+    model: Any
+    format: ChatFormat
+    digest: str
+    limit: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+
+def prepare(model: Any, tokenizer: Any, name: str, digest: str) -> LoadedModel:
+    """Freeze a transformers model, check it, and set this library's attention.
+
+    Raises:
+        ModelError: a model that memory cannot enter.
+    """
+    check_supported(model)
+    register()
+    model.set_attn_implementation(ATTENTION)
+    model.eval().requires_grad_(False)
+    config = model.generation_config.eos_token_id if model.generation_config is not None else None
+    stops = tuple(config) if isinstance(config, list) else ((config,) if config is not None else ())
+    return LoadedModel(name, model, ChatFormat.of(tokenizer, stops), digest, position_limit(model.config))
+
+
+def load(
+    name: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> LoadedModel:
+    """Load a model.
+
+    Args:
+        name: an alias (see `loma_memory.engine.aliases`), a local folder, or a Hugging Face id.
+        device: cpu, cuda, mps; None picks.
+        dtype: float32, bfloat16, float16; None picks.
+        progress: told what is being done, for the first start that downloads.
+
+    Raises:
+        ModelError: nothing of that name, or a model that cannot be served.
+        UsageError: a device or dtype that does not exist.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from loma_memory.engine.aliases import is_alias, resolve  # reads files of the package only when asked
+
+    where = pick_device(device)
+    precision = pick_dtype(where, dtype)
+    source = str(resolve(name, progress=progress)) if is_alias(name) else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=precision)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"cannot load the model {name!r}: {reason[0] if reason else type(error).__name__}"
+        ) from None
+    model.to(where)
+    return prepare(model, tokenizer, name, weights_digest(Path(source), model))
+
+
+def weights_digest(folder: Path, model: Any) -> str:
+    """blake2b of the weights: of the safetensors files where there are any, else of the tensors.
+
+    Hashing costs about a second a gigabyte, so a file's digest is kept beside it with its size and time.
+    """
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    whole = hashlib.blake2b(digest_size=32)
+    if not files:
+        for key, tensor in sorted(model.state_dict().items()):
+            whole.update(key.encode())
+            whole.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return "b2:" + whole.hexdigest()
+    for file in files:
+        whole.update(file.name.encode() + b"\0" + _file_digest(file).encode())
+    return "b2:" + whole.hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    stat = file.stat()
+    note = file.with_suffix(".digest.json")
+    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if {k: known.get(k) for k in seen} == seen:
+            return str(known["blake2b"])
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass
+    with file.open("rb") as handle:
+        digest = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+    try:
+        note.write_text(json.dumps({**seen, "blake2b": digest}), encoding="utf-8")
+    except OSError:
+        pass  # a read-only model folder only costs the hashing again
+    return digest

@@ -1,0 +1,89 @@
+"""The one-pass form: a whole conversation in one masked forward pass, memory tokens at the end of the row.
+
+With an explicit mask the order of tokens in memory is free; standing together, the memory tokens of
+every row are one slice, so the adapter works on contiguous columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
+from loma_memory.engine.reader import Turn
+from loma_memory.methods import Method
+
+Conversation = Sequence[Turn]
+"""The turns of one conversation."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnePass:
+    """A batch of conversations laid out for one pass.
+
+    Attributes:
+        ids: token ids of sink and text, (B, T); fillers are 0.
+        memory_index: place of each memory token in its segment, (B, M).
+        call: mask, positions and gate of the whole row of T + M tokens.
+        layouts: what every token is, per conversation.
+        text_width: T.
+    """
+
+    ids: Tensor
+    memory_index: Tensor
+    call: AttentionCall
+    layouts: list[TokenLayout]
+    text_width: int
+
+
+def lay_out(
+    method: Method, sink_ids: Sequence[int], batch: Sequence[Conversation], multiple: int = 1
+) -> OnePass:
+    """Lay conversations out for one pass.
+
+    Args:
+        method: gives memory tokens and the mask rule.
+        sink_ids: ids of the sink.
+        batch: conversations as turns of messages of token ids.
+        multiple: round T and M up to a multiple of this, so that shapes repeat.
+    """
+    texts, memories, ids = [], [], []
+    for conversation in batch:
+        text, memory = [TokenLayout.sink(len(sink_ids))], [TokenLayout.of(MEMORY, 0, 0, [])]
+        flat, offset, number = list(sink_ids), 0, 0
+        for t, turn in enumerate(conversation):
+            for message in turn:
+                start = len(sink_ids) + offset
+                text.append(TokenLayout.of(TEXT, t, number, range(start, start + len(message)), offset))
+                memory.append(TokenLayout.of(MEMORY, t, number, method.memory_positions(start, len(message))))
+                flat.extend(message)
+                offset += len(message)
+                number += 1
+        texts.append(TokenLayout.cat(text))
+        memories.append(TokenLayout.cat(memory))
+        ids.append(flat)
+    width = _up(max(map(len, texts)), multiple)
+    memory_width = _up(max(map(len, memories)), multiple) if any(map(len, memories)) else 0
+    rows = [
+        TokenLayout.cat([x.padded(width), m.padded(memory_width)])
+        for x, m in zip(texts, memories, strict=True)
+    ]
+    padded = torch.zeros(len(ids), width, dtype=torch.int64)
+    for b, flat in enumerate(ids):
+        padded[b, : len(flat)] = torch.tensor(flat)
+    positions = torch.stack([r.position for r in rows])
+    call = AttentionCall(
+        gate=(width, width + memory_width) if memory_width else None,
+        mask=torch.stack([method.visible(r, r) for r in rows])[:, None],
+        query_positions=positions,
+        key_positions=positions,
+        key_exempt=torch.stack([r.exempt for r in rows]),
+    )
+    return OnePass(padded, torch.stack([r.index[width:] for r in rows]), call, rows, width)
+
+
+def _up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple

@@ -1,0 +1,279 @@
+"""Reading turns: one batched pass over [header | slots | turn | memory tokens].
+
+The turn-by-turn program of every method. Chat, rebuilding and evaluation all go through here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from loma_memory.adapter.tokens import MemoryTokens
+from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
+from loma_memory.attention.layout import SINK
+from loma_memory.attention.rotary import move_keys
+from loma_memory.engine.models import LoadedModel
+from loma_memory.errors import UsageError
+from loma_memory.memory import MemoryState, Segment
+from loma_memory.memory.positions import place
+from loma_memory.methods import Method
+
+Turn = Sequence[Sequence[int]]
+"""The messages of one turn, each the ids of its tokens, role markers included."""
+
+
+@dataclass
+class Pass:
+    """What one forward pass left behind, for a batch of B sequences.
+
+    Attributes:
+        hidden: last hidden states of the text, (B, T, hidden); rows beyond a sequence's own are filler.
+        cache: keys and values of everything, past first.
+        visible: which columns of the cache later text may see, (B, K).
+        key_positions: positions of the columns, (B, K).
+        exempt: columns that no window hides, (B, K).
+        next_position: rotary position of the next token of text, (B,).
+        segments: per sequence, one segment a message, where memory was asked for.
+    """
+
+    hidden: Tensor
+    cache: Any
+    visible: Tensor
+    key_positions: Tensor
+    exempt: Tensor
+    next_position: Tensor
+    segments: list[list[Segment]]
+
+
+class Reader:
+    """A model, a method, and the adapter's memory tokens: reads turns into memory."""
+
+    def __init__(self, loaded: LoadedModel, method: Method, tokens: MemoryTokens | None = None) -> None:
+        """`tokens`: the memory-token table; needed by methods that have memory tokens.
+
+        Raises:
+            UsageError: the method needs an adapter and none is given.
+        """
+        if method.needs_adapter and tokens is None:
+            raise UsageError(f"method {method.name} needs an adapter trained for it, and none is loaded")
+        self.loaded, self.method, self.tokens = loaded, method, tokens
+        self.model = loaded.model
+        self.decoder = loaded.model.get_decoder()
+        self.sink_ids = loaded.format.header_ids()
+        self._headers: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
+
+    @property
+    def sink(self) -> int:
+        """Length of the sink in tokens; the first message's text stands at this position."""
+        return len(self.sink_ids)
+
+    def remember(
+        self, states: Sequence[MemoryState], turns: Sequence[Turn]
+    ) -> tuple[Pass, list[MemoryState]]:
+        """Read finished turns and write their memory.
+
+        What is read is the sink, earlier memory and the turn; never a system prompt, so that memory
+        stays a function of the transcript.
+
+        Returns:
+            The pass, and the states after the turn.
+        """
+        done = self.run(states, turns, write=True)
+        after = [self.method.update(s, segs) for s, segs in zip(states, done.segments, strict=True)]
+        return done, after
+
+    @torch.no_grad()
+    def run(
+        self,
+        states: Sequence[MemoryState],
+        turns: Sequence[Turn],
+        *,
+        header: Sequence[int] | None = None,
+        write: bool = False,
+        reserve: int = 0,
+    ) -> Pass:
+        """One forward pass over a turn of each session.
+
+        Args:
+            states: memory of each session.
+            turns: the messages of each session's turn.
+            header: tokens of a system prompt to stand in the sink's place; None for the sink.
+            write: run memory tokens and cut segments.
+            reserve: positions to keep free for a reply.
+
+        Raises:
+            UsageError: a turn that is empty or longer than the model's range.
+        """
+        device, batch = self.loaded.device, len(turns)
+        lengths = [sum(len(m) for m in turn) for turn in turns]
+        longest = max(lengths)
+        if min(lengths) == 0:
+            raise UsageError("a turn must hold at least one token")
+        if self.sink + longest + reserve > self.loaded.limit:
+            raise UsageError(
+                f"a turn may hold {self.loaded.limit - self.sink - reserve} tokens with this model"
+                f"{f' and {reserve} kept for the reply' if reserve else ''}, this one has {longest}"
+            )
+        head_keys, head_values = self.header(self.sink_ids if header is None else header)
+        head_length = head_keys.shape[2]
+        head = TokenLayout.of(SINK, -1, -1, range(self.sink - head_length, self.sink))
+
+        rows = [self._layout(s, t, longest + reserve, write) for s, t in zip(states, turns, strict=True)]
+        past_width = head_length + max(len(r.slots) for r in rows)
+        memory_width = max(len(r.memory) for r in rows)
+
+        keys, values, past, new = [], [], [], []
+        for state, row in zip(states, rows, strict=True):
+            k, v = state.keys_values(head_keys)
+            k = move_keys(self.model, k, row.stored, row.slots.position.to(k.device))
+            k, v = torch.cat([head_keys, k], dim=2), torch.cat([head_values, v], dim=2)
+            fill = k.new_zeros(*k.shape[:2], past_width - k.shape[2], k.shape[3])
+            keys.append(torch.cat([fill, k], dim=2))
+            values.append(torch.cat([fill, v], dim=2))
+            past.append(TokenLayout.cat([head, row.slots]).padded(past_width, left=True))
+            new.append(TokenLayout.cat([row.text.padded(longest), row.memory.padded(memory_width)]))
+        every = [TokenLayout.cat([p, n]) for p, n in zip(past, new, strict=True)]
+        mask = torch.stack([self.method.visible(n, e) for n, e in zip(new, every, strict=True)])
+        call = AttentionCall(
+            gate=(longest, longest + memory_width) if memory_width else None,
+            mask=mask[:, None],
+            query_positions=torch.stack([n.position for n in new]),
+            key_positions=torch.stack([e.position for e in every]),
+            key_exempt=torch.stack([e.exempt for e in every]),
+        ).to(device)
+
+        ids = torch.zeros(batch, longest, dtype=torch.int64)
+        for b, turn in enumerate(turns):
+            flat = [i for message in turn for i in message]
+            ids[b, : len(flat)] = torch.tensor(flat)
+        embeds = self.embed(ids.to(device), torch.stack([n.index[longest:] for n in new]).to(device))
+        layers = len(self.decoder.layers)
+        cache = DynamicCache(
+            ddp_cache_data=[
+                (torch.stack([k[i] for k in keys]), torch.stack([v[i] for v in values]))
+                for i in range(layers)
+            ]
+        )
+        out = self.decoder(
+            inputs_embeds=embeds,
+            attention_mask=call.mask,
+            position_ids=call.query_positions,
+            past_key_values=cache,
+            use_cache=True,
+            loma=call,
+        )
+        starts = torch.tensor([r.start + n for r, n in zip(rows, lengths, strict=True)])
+        assert call.key_positions is not None and call.key_exempt is not None
+        visible = torch.stack([self._open(n, e) for n, e in zip(new, every, strict=True)])
+        return Pass(
+            hidden=out.last_hidden_state[:, :longest],
+            cache=cache,
+            visible=visible.to(device),
+            key_positions=call.key_positions,
+            exempt=call.key_exempt,
+            next_position=starts.to(device),
+            segments=[
+                self._cut(cache, b, past_width, new[b], turns[b]) if write else [] for b in range(batch)
+            ],
+        )
+
+    def embed(self, ids: Tensor, memory_index: Tensor) -> Tensor:
+        """Input embeddings, (B, T + M, hidden): text from the model, memory tokens from the table."""
+        text = self.model.get_input_embeddings()(ids)
+        if memory_index.shape[1] == 0 or self.tokens is None:
+            return text
+        return torch.cat([text, self.tokens(memory_index).to(text.dtype)], dim=1)
+
+    @torch.no_grad()
+    def header(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Keys and values of a header, (L, Hkv, S, D) each; the last few are kept.
+
+        Its last token stands right before the first text, at position sink − 1, whatever its length;
+        a header longer than the sink begins at negative positions. Slots need not move for it.
+        """
+        name = tuple(ids)
+        if name in self._headers:
+            self._headers.move_to_end(name)
+            return self._headers[name]
+        if len(ids) > self.loaded.limit // 2:
+            raise UsageError(
+                f"a system prompt may hold {self.loaded.limit // 2} tokens, this one has {len(ids)}"
+            )
+        device = self.loaded.device
+        positions = torch.arange(self.sink - len(ids), self.sink, device=device)[None]
+        cache = DynamicCache()
+        order = torch.ones(len(ids), len(ids), dtype=torch.bool, device=device).tril()[None, None]
+        call = AttentionCall(mask=order, query_positions=positions, key_positions=positions)
+        self.decoder(
+            input_ids=torch.tensor([list(ids)], device=device),
+            attention_mask=order,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            loma=call,
+        )
+        made = (
+            torch.stack([layer.keys[0] for layer in cache.layers]),
+            torch.stack([layer.values[0] for layer in cache.layers]),
+        )
+        self._headers[name] = made
+        while len(self._headers) > 8:
+            self._headers.popitem(last=False)
+        return made
+
+    def _layout(self, state: MemoryState, turn: Turn, new_tokens: int, write: bool) -> _Row:
+        slots = state.layout()
+        stored = slots.position
+        placed, start = place(stored, state.text_tokens, self.sink, new_tokens, self.loaded.limit)
+        slots = TokenLayout(slots.kind, slots.turn, slots.message, slots.index, placed)
+        texts, memories, offset = [], [], 0
+        for i, message in enumerate(turn):
+            at = range(start + offset, start + offset + len(message))
+            number = state.messages + i
+            texts.append(TokenLayout.of(TEXT, state.turns, number, at, state.text_tokens + offset))
+            if write:
+                spots = self.method.memory_positions(start + offset, len(message))
+                memories.append(TokenLayout.of(MEMORY, state.turns, number, spots))
+            offset += len(message)
+        nothing = TokenLayout.of(MEMORY, 0, 0, [])
+        text, memory = TokenLayout.cat(texts), TokenLayout.cat([nothing, *memories])
+        return _Row(slots, stored.to(self.loaded.device), start, text, memory)
+
+    def _open(self, new: TokenLayout, every: TokenLayout) -> Tensor:
+        """Columns that the turn's next token of text may see: what its last token saw, and its text."""
+        last = int((new.kind == TEXT).nonzero()[-1])
+        return self.method.visible(new[last : last + 1], every)[0]
+
+    def _cut(self, cache: Any, b: int, past: int, new: TokenLayout, turn: Turn) -> list[Segment]:
+        kept = self.method.keeps(new)
+        first = int(new.message[0])
+        segments = []
+        for i, message in enumerate(turn):
+            rows = (kept & (new.message == first + i)).nonzero().flatten()
+            at = (rows + past).to(self.loaded.device)
+            segments.append(
+                Segment(
+                    torch.stack([layer.keys[b].index_select(1, at) for layer in cache.layers]),
+                    torch.stack([layer.values[b].index_select(1, at) for layer in cache.layers]),
+                    new.position[rows],
+                    len(message),
+                    int(new.kind[rows[0]]) if len(rows) else MEMORY,
+                    int(new.index[rows[0]]) if len(rows) else 0,
+                )
+            )
+        return segments
+
+
+@dataclass(frozen=True)
+class _Row:
+    slots: TokenLayout
+    stored: Tensor
+    start: int
+    text: TokenLayout
+    memory: TokenLayout

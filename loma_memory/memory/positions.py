@@ -1,0 +1,45 @@
+"""Positions: where memory tokens stand, and what happens beyond the model's range.
+
+While a session fits the model's range every slot keeps its true distance to the text. Beyond it the
+slots are packed: slot r of M stands at place r, the text after them. Beyond the range even so, places
+are shared evenly. Each is a function of the state alone, so it needs no memory of its own.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, arange
+
+
+def spread(start: int, length: int, count: int) -> list[int]:
+    """`count` positions spread evenly over the text at [start, start + length).
+
+    Each stands in the middle of the part of the text that it is nearest to (enhanced position
+    layout, EMNLP Findings 2025): round(linspace(x₁ + (ρ−1)/2, xₙ − (ρ−1)/2, count)), ρ = length/count.
+    """
+    if count <= 0 or length <= 0:
+        return []
+    rho = length / count
+    return [start + min(length - 1, int(rho * j + (rho - 1) / 2 + 0.5)) for j in range(count)]
+
+
+def place(own: Tensor, text_tokens: int, sink: int, new_tokens: int, limit: int) -> tuple[Tensor, int]:
+    """Positions of the slots and of the next token of text.
+
+    Args:
+        own: the positions that the slots' keys were rotated at, (M,).
+        text_tokens: tokens of text in finished turns.
+        sink: length of the sink.
+        new_tokens: tokens that this turn may add.
+        limit: number of positions that the model was made for.
+
+    Returns:
+        Positions for the slots, (M,), and for the first new token.
+    """
+    start = sink + text_tokens
+    if start + new_tokens <= limit:
+        return own, start
+    slots = int(own.shape[0])
+    room = max(1, limit - sink - new_tokens)
+    if slots <= room:
+        return arange(sink, sink + slots), sink + slots
+    return sink + arange(slots) * room // slots, sink + room

@@ -1,0 +1,68 @@
+"""A segment: the slots of one message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from loma_memory.attention.layout import MEMORY, TokenLayout
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Keys and values that stand for one message.
+
+    Attributes:
+        keys: (L, Hkv, n, D), rotated by the model at `positions`.
+        values: (L, Hkv, n, D).
+        positions: rotary position of each slot, (n,) int64.
+        text_tokens: how many tokens of text the slots stand for.
+        kind: MEMORY, or TEXT for methods that keep the text's own keys.
+        first_index: place in the session's text of the first kept text token (TEXT only).
+    """
+
+    keys: Tensor
+    values: Tensor
+    positions: Tensor
+    text_tokens: int
+    kind: int = MEMORY
+    first_index: int = 0
+
+    @property
+    def slots(self) -> int:
+        """Number of slots, n."""
+        return int(self.keys.shape[2])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys and values in memory."""
+        return self.keys.nbytes + self.values.nbytes
+
+    def tail(self, count: int) -> Segment:
+        """The last `count` slots (all of them when there are fewer)."""
+        drop = max(0, self.slots - count)
+        if drop == 0:
+            return self
+        return Segment(
+            self.keys[:, :, drop:],
+            self.values[:, :, drop:],
+            self.positions[drop:],
+            self.text_tokens,
+            self.kind,
+            self.first_index + drop,
+        )
+
+    def layout(self, turn: int, message: int) -> TokenLayout:
+        """What mask rules need to know of the slots, as part of message `message` of turn `turn`."""
+        return TokenLayout.of(self.kind, turn, message, self.positions.tolist(), self.first_index)
+
+    def equal(self, other: Segment) -> bool:
+        """Bit equality of keys, values and positions."""
+        return (
+            self.kind == other.kind
+            and torch.equal(self.keys, other.keys)
+            and torch.equal(self.values, other.values)
+            and torch.equal(self.positions, other.positions)
+        )

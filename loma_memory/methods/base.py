@@ -1,0 +1,74 @@
+"""What a compression method says; everything else in the library asks it through these calls."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from loma_memory.attention.layout import TEXT, TokenLayout
+from loma_memory.errors import UsageError
+from loma_memory.memory import MemoryState, Segment
+
+
+def check_ratio(ratio: float) -> float:
+    """A ratio of text tokens per slot: finite and at least 1.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if not math.isfinite(ratio) or ratio < 1:
+        raise UsageError(
+            f"ratio must be a finite number of at least 1 (tokens of text per slot), got {ratio}"
+        )
+    return float(ratio)
+
+
+class Method(ABC):
+    """A way of remembering.
+
+    A method is one mathematical form with two programs: the one-pass form applies `visible` to a whole
+    conversation at once (training), the turn-by-turn form applies it to one turn and the kept slots
+    (chat). They agree to rounding; `tests/methods` holds every method to it.
+    """
+
+    name: ClassVar[str]
+    """The name that users give."""
+    needs_adapter: ClassVar[bool] = False
+    """Whether memory tokens are run, with a trained adapter active on them."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, ratio: float | None) -> Self:
+        """The method at a ratio (tokens of text per slot); None for its default."""
+
+    def memory_positions(self, start: int, length: int) -> list[int]:
+        """Positions of the memory tokens that follow a message.
+
+        Args:
+            start: rotary position of the message's first token.
+            length: tokens of the message, role markers included.
+
+        Returns:
+            One position a memory token; empty for methods without memory tokens.
+        """
+        return []
+
+    @abstractmethod
+    def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
+        """The mask rule: which keys each query may see, (Q, K) bool."""
+
+    def keeps(self, layout: TokenLayout) -> Tensor:
+        """Which tokens of a finished turn become slots, (S,) bool; by default its text."""
+        return layout.kind == TEXT
+
+    def update(self, state: MemoryState, segments: Sequence[Segment]) -> MemoryState:
+        """The state after a turn whose messages became `segments`; by default they are appended."""
+        return state.with_turn(segments)
+
+    def settings(self) -> dict[str, Any]:
+        """What defines the memory that this method makes; part of every segment's fingerprint."""
+        return {"method": self.name}

@@ -1,0 +1,1 @@
+"""Training: a text adapter that answers from what it was told, and the memory adapter itself."""

@@ -1,0 +1,95 @@
+"""Batches as a function of (seed, step): a resumed run sees what an unbroken one would have seen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loma_memory.data import Dialogue
+from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.training.encode import Encoded, Weights, encode, fit
+from loma_memory.training.planting import Sample, general, plant, window
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What batches are made of.
+
+    Attributes:
+        lengths: row lengths in tokens of text; a batch has rows of one length.
+        tokens: tokens of text a batch, about.
+        planted: share of rows with planted facts.
+        own: share of rows with the model's own answers to general prompts.
+        curriculum: steps over which the longest rows are let in, shortest first.
+    """
+
+    lengths: tuple[int, ...] = (256, 448, 704)
+    tokens: int = 3072
+    planted: float = 0.25
+    own: float = 0.0
+    curriculum: int = 60
+
+
+class Batches:
+    """Draws batches of encoded conversations from files of dialogues."""
+
+    def __init__(
+        self,
+        form: ChatFormat,
+        groups: Sequence[Sequence[Dialogue]],
+        mixture: Mixture,
+        weights: Weights,
+        *,
+        own: Sequence[tuple[str, str]] = (),
+        first_turn: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Each group (file) of dialogues is drawn from equally often, whatever its size."""
+        self.form, self.mixture, self.weights = form, mixture, weights
+        self.groups, self.own = [list(g) for g in groups], list(own)
+        self.first_turn, self.seed = first_turn, seed
+
+    def __call__(self, step: int) -> list[Encoded]:
+        """The batch of a step."""
+        rng = random.Random(f"{self.seed}/{step}")
+        lengths = sorted(self.mixture.lengths)
+        if self.mixture.curriculum:
+            open_to = 1 + step * len(lengths) // self.mixture.curriculum
+            lengths = lengths[: max(1, open_to)]
+        length = rng.choice(lengths)
+        rows = max(1, round(self.mixture.tokens / length))
+        return [self._row(rng, length) for _ in range(rows)]
+
+    def _row(self, rng: random.Random, length: int) -> Encoded:
+        best: Encoded | None = None
+        for _ in range(6):  # dialogues differ in length: keep the fullest of a few
+            row = fit(self._encode(self._sample(rng, length)), length)
+            if any(row.weights) and (best is None or len(row) > len(best)):
+                best = row
+            if best is not None and len(best) >= 0.8 * length:
+                break
+        return best if best is not None else self._row(rng, length)
+
+    def _encode(self, sample: Sample) -> Encoded:
+        return encode(self.form, sample, self.weights, self.first_turn)
+
+    def _sample(self, rng: random.Random, length: int) -> Sample:
+        kind = rng.random()
+        if self.own and kind < self.mixture.own:
+            return general(self.own, rng)
+        dialogue = rng.choice(rng.choice(self.groups))
+        if kind < self.mixture.own + self.mixture.planted:
+            facts = rng.randint(1, max(2, min(6, length // 80)))
+            base = self._turns_in(dialogue, length - 45 * facts)
+            return plant(dialogue, rng, max(1, base), facts)
+        return window(dialogue, rng, len(dialogue.turns) if rng.random() < 0.7 else 40)
+
+    def _turns_in(self, dialogue: Dialogue, length: int) -> int:
+        """How many of the first turns have about `length` tokens (1.3 a word and 5 a message)."""
+        used = 0.0
+        for n, turn in enumerate(dialogue.turns):
+            used += sum(1.3 * len(m.text.split()) + 5 for m in turn)
+            if used > length:
+                return n
+        return len(dialogue.turns)

@@ -1,0 +1,210 @@
+"""The training loop: accelerate, AdamW, cosine schedule, checkpoints that resume to the same losses."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from loma_memory.errors import DataError, UsageError
+from loma_memory.training.encode import Encoded
+
+LOG = "log.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast.
+
+    Attributes:
+        steps: optimiser steps.
+        lr: peak learning rate.
+        warmup: steps of linear warm-up.
+        save_every: steps between checkpoints.
+        clip: largest norm of the gradient.
+        seed: seeds sampling and dropout.
+    """
+
+    steps: int = 300
+    lr: float = 1e-3
+    warmup: int = 10
+    save_every: int = 50
+    clip: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"steps must be at least 1, got {self.steps}")
+        if not 0.0 < self.lr < 1.0:
+            raise UsageError(f"lr must be between 0 and 1, got {self.lr}")
+        if self.save_every < 1:
+            raise UsageError(f"save_every must be at least 1, got {self.save_every}")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step (from 0): linear warm-up, then cosine down to a hundredth."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def train(
+    objective: nn.Module,
+    parameters: Sequence[nn.Parameter],
+    batches: Callable[[int], Sequence[Encoded]],
+    settings: LoopSettings,
+    folder: str | Path,
+    *,
+    resume: bool = True,
+    report: Callable[[str], None] = print,
+    on_save: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train.
+
+    Args:
+        objective: called with a batch and a seed; returns the sum of losses, their number, and figures.
+        parameters: what is trained.
+        batches: the batch of a step.
+        settings: see `LoopSettings`.
+        folder: gets the log (JSON lines), the checkpoint and whatever `on_save` writes.
+        resume: go on from the folder's checkpoint when there is one.
+        report: told one line a step.
+        on_save: called after each checkpoint with the number of steps done.
+
+    Returns:
+        The log: one object a step with step, loss, tokens, seconds and figures.
+
+    Raises:
+        DataError: the checkpoint in the folder belongs to other settings.
+    """
+    accelerator = Accelerator()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = [p for p in parameters if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    model, optimizer = accelerator.prepare(objective, optimizer)
+    done = _resume(folder, parameters, optimizer, settings) if resume else 0
+    log = _read_log(folder, done)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    text_tokens = int(log[-1]["tokens"]) if log else 0
+    spent = float(log[-1]["seconds"]) if log else 0.0
+    with (folder / LOG).open("w", encoding="utf-8") as lines:
+        for entry in log:
+            lines.write(json.dumps(entry) + "\n")
+        for step in range(done, settings.steps):
+            began = time.perf_counter()
+            seed = random.Random(f"{settings.seed}:{step}").getrandbits(62)
+            torch.manual_seed(seed)
+            batch = batches(step)
+            mine = list(batch[rank::world])
+            for group in optimizer.param_groups:
+                group["lr"] = settings.rate(step)
+            total, count, figures = model(mine, seed)
+            everything = accelerator.reduce(torch.stack([total.detach(), count.detach()]), reduction="sum")
+            # DDP averages gradients over processes, so each scales by their number.
+            accelerator.backward(total * world / everything[1])
+            norm = accelerator.clip_grad_norm_(parameters, settings.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            size = sum(len(e) for e in batch)
+            text_tokens += size
+            took = time.perf_counter() - began
+            spent += took
+            entry = {
+                "step": step + 1,
+                "loss": float(everything[0] / everything[1]),
+                "lr": settings.rate(step),
+                "norm": float(norm),
+                "tokens": text_tokens,
+                "seconds": round(spent, 2),
+                "tokens_per_second": round(size / took, 1),
+                **figures,
+            }
+            log.append(entry)
+            if accelerator.is_main_process:
+                lines.write(json.dumps(entry) + "\n")
+                lines.flush()
+                report(_line(entry, settings.steps, log))
+            if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+                if accelerator.is_main_process:
+                    _save(folder, parameters, optimizer, settings, step + 1)
+                    if on_save is not None:
+                        on_save(step + 1)
+                accelerator.wait_for_everyone()
+    return log
+
+
+def _line(entry: dict[str, Any], steps: int, log: Sequence[dict[str, Any]]) -> str:
+    recent = list(log[-20:])
+    pace = (recent[-1]["seconds"] - recent[0]["seconds"]) / max(1, len(recent) - 1) or entry["seconds"]
+    left = int(pace * (steps - entry["step"]))
+    loss = sum(e["loss"] for e in recent) / len(recent)
+    return (
+        f"step {entry['step']}/{steps}  loss {entry['loss']:.4f} (mean of {len(recent)}: {loss:.4f})"
+        f"  {entry['tokens_per_second']:.0f} tokens/s  left {left // 60}:{left % 60:02d}"
+    )
+
+
+def _read_log(folder: Path, done: int) -> list[dict[str, Any]]:
+    file = folder / LOG
+    if done == 0 or not file.exists():
+        return []
+    entries = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:  # the line that a kill cut short
+            break
+    return [e for e in entries if e["step"] <= done]
+
+
+def _save(
+    folder: Path, parameters: Sequence[nn.Parameter], optimizer: Any, settings: LoopSettings, done: int
+) -> None:
+    state = optimizer.state_dict()["state"]
+    tensors: dict[str, Tensor] = {}
+    for i, parameter in enumerate(parameters):
+        tensors[f"{i}.value"] = parameter.detach().cpu().contiguous()
+        for key, value in state.get(i, {}).items():
+            tensors[f"{i}.{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    kept = {"done": str(done), "settings": json.dumps(asdict(settings), sort_keys=True)}
+    fresh = folder / (CHECKPOINT + ".new")
+    save_file(tensors, fresh, metadata=kept)
+    fresh.replace(folder / CHECKPOINT)
+
+
+def _resume(folder: Path, parameters: Sequence[nn.Parameter], optimizer: Any, settings: LoopSettings) -> int:
+    file = folder / CHECKPOINT
+    if not file.exists():
+        return 0
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), "pt") as opened:
+            kept = opened.metadata() or {}
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot read the checkpoint {file}: {error}") from None
+    if kept.get("settings") != json.dumps(asdict(settings), sort_keys=True):
+        raise DataError(f"the checkpoint {file} belongs to other settings: {kept.get('settings')}")
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        if key == "value":
+            parameters[int(index)].data.copy_(tensor)
+        else:
+            state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return int(kept["done"])

@@ -1,0 +1,106 @@
+"""What is minimised: cross-entropy for the text adapter, KL to the full-context teacher for memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loma_memory.adapter.gated import install_gate
+from loma_memory.adapter.tokens import MemoryTokens
+from loma_memory.attention import AttentionCall
+from loma_memory.engine.decode import logits
+from loma_memory.engine.onepass import lay_out
+from loma_memory.methods import Method
+from loma_memory.training.encode import Encoded, padded_ids
+
+
+class TextObjective(nn.Module):
+    """Weighted cross-entropy of the next token, for an ordinary LoRA on the text path (CCM step 1)."""
+
+    def __init__(self, model: Any, sink: Sequence[int], adapter_name: str = "default") -> None:
+        """Set up.
+
+        Args:
+            model: the transformers model with injected LoRA layers.
+            sink: header tokens of every row.
+            adapter_name: the adapter to train. In training it runs through the gate, open for every
+                token: the same sum as PEFT's own, in the model's precision instead of float32.
+        """
+        super().__init__()
+        self.model, self.sink = model, list(sink)
+        install_gate(model, adapter_name)
+
+    def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Sum of weighted losses, sum of weights, and nothing further to log."""
+        rows, weights = padded_ids(self.sink, batch)
+        device = self.model.device
+        ids, weight = torch.tensor(rows, device=device), torch.tensor(weights, device=device)
+        everywhere = AttentionCall(gate=(0, ids.shape[1]))
+        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False, loma=everywhere).last_hidden_state
+        targets = (weight > 0).nonzero(as_tuple=True)
+        scores = logits(self.model, hidden[targets[0], targets[1] - 1]).float()
+        losses = nn.functional.cross_entropy(scores, ids[targets], reduction="none")
+        return (losses * weight[targets]).sum(), weight.sum(), {}
+
+
+class MemoryObjective(nn.Module):
+    """KL(full context ‖ memory) at sampled positions of all turns after the first.
+
+    The teacher is the same frozen net without memory tokens and with all text in view, so every turn of
+    the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokens: MemoryTokens,
+        methods: Sequence[Method],
+        sink: Sequence[int],
+        positions: int = 640,
+    ) -> None:
+        """Set up.
+
+        Args:
+            model: the transformers model with gated adapter layers.
+            tokens: the memory-token table.
+            methods: the method at each ratio to train; one is drawn a step.
+            sink: header tokens of every row.
+            positions: targets sampled a step.
+        """
+        super().__init__()
+        self.model, self.tokens, self.methods = model, tokens, list(methods)
+        self.sink, self.positions = list(sink), positions
+
+    def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Sum of KLs in nats, number of positions, and figures to log."""
+        draw = torch.Generator().manual_seed(seed)
+        method = self.methods[int(torch.randint(len(self.methods), (1,), generator=draw))]
+        decoder, device = self.model.get_decoder(), self.model.device
+        one = lay_out(method, self.sink, [e.turns for e in batch], multiple=32)
+        weight = torch.zeros(one.ids.shape)
+        for b, encoded in enumerate(batch):
+            weight[b, len(self.sink) : len(self.sink) + len(encoded)] = torch.tensor(encoded.weights)
+        count = min(self.positions, int((weight > 0).sum()))
+        picked = torch.multinomial(weight.flatten(), count, generator=draw).sort().values
+        rows, columns = picked // weight.shape[1], picked % weight.shape[1]
+        call = one.call.to(device)
+        text = self.model.get_input_embeddings()(one.ids.to(device))
+        with torch.no_grad():
+            teacher = decoder(inputs_embeds=text, use_cache=False).last_hidden_state[rows, columns - 1]
+            target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
+        memory = self.tokens(one.memory_index.to(device)).to(text.dtype)
+        hidden = decoder(
+            inputs_embeds=torch.cat([text, memory], dim=1),
+            attention_mask=call.mask,
+            position_ids=call.query_positions,
+            use_cache=False,
+            loma=call,
+        ).last_hidden_state[rows, columns - 1]
+        got = torch.log_softmax(logits(self.model, hidden).float(), dim=-1)
+        loss = (target.exp() * (target - got)).sum()
+        hit = (target.argmax(-1) == got.argmax(-1)).sum()
+        figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
+        return loss, torch.tensor(float(count), device=device), figures
