@@ -77,12 +77,13 @@ def decode(
             key_positions=positions,
             key_exempt=exempt,
         )
-        hidden = reader.decoder(
-            input_ids=token[:, None],
-            attention_mask=call.mask,
-            position_ids=position[:, None],
-            past_key_values=done.cache,
-            use_cache=True,
-            loma=call,
-        ).last_hidden_state[:, -1]
+        with reader.lock:
+            hidden = reader.decoder(
+                input_ids=token[:, None],
+                attention_mask=call.mask,
+                position_ids=position[:, None],
+                past_key_values=done.cache,
+                use_cache=True,
+                loma=call,
+            ).last_hidden_state[:, -1]
         position = position + 1

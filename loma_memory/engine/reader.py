@@ -5,6 +5,7 @@ The turn-by-turn program of every method. Chat, rebuilding and evaluation all go
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Reader:
         self.model = loaded.model
         self.decoder = loaded.model.get_decoder()
         self.sink_ids = loaded.format.header_ids()
+        # The adapter's gate is state of the model, so passes of different threads take turns.
+        self.lock = threading.RLock()
         self._headers: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
 
     @property
@@ -110,6 +113,17 @@ class Reader:
         Raises:
             UsageError: a turn that is empty or longer than the model's range.
         """
+        with self.lock:
+            return self._run(states, turns, header, write, reserve)
+
+    def _run(
+        self,
+        states: Sequence[MemoryState],
+        turns: Sequence[Turn],
+        header: Sequence[int] | None,
+        write: bool,
+        reserve: int,
+    ) -> Pass:
         device, batch = self.loaded.device, len(turns)
         lengths = [sum(len(m) for m in turn) for turn in turns]
         longest = max(lengths)

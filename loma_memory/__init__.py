@@ -1,0 +1,21 @@
+"""Chatbots that remember: compressed key/value memory for local models, saved per session in SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from loma_memory.chat import Chatbot, ChatSession
+
+__all__ = ["ChatSession", "Chatbot", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch and transformers take seconds to import; `import loma_memory` should not.
+    if name in ("Chatbot", "ChatSession"):
+        from loma_memory import chat
+
+        return getattr(chat, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""What a user sees: is a fact told some turns ago still known?
+
+A fact is planted in the first turn of a real dialogue, other turns follow, and it is asked for in plain
+words; neither its value nor the wordings were trained on. Rows: full context, no memory, memory.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from loma_memory.data import Dialogue, Message
+from loma_memory.engine.decode import decode
+from loma_memory.engine.reader import Reader
+from loma_memory.engine.sampling import Sampling
+from loma_memory.errors import DataError
+from loma_memory.evaluation import facts
+from loma_memory.evaluation.walk import Step, walk
+from loma_memory.memory import MemoryState
+from loma_memory.methods import method
+
+_MAX_TOKENS = 40
+
+
+def evaluate(
+    reader: Reader,
+    dialogues: Sequence[Dialogue],
+    *,
+    turns: int = 10,
+    limit: int = 100,
+    batch: int = 20,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Share of right answers with full context, none, and memory.
+
+    Args:
+        reader: model, method and adapter.
+        dialogues: where facts are planted; those with fewer exchanges than `turns` are joined.
+        turns: other turns between telling and asking.
+        limit: questions asked.
+        batch: conversations read together.
+        seed: draws dialogues, facts and wordings.
+        progress: told how many conversations are done.
+
+    Returns:
+        `{"turns", "questions", "generated": {full, none, memory}, "examples", ...}`.
+
+    Raises:
+        DataError: no dialogue at all.
+    """
+    began = time.perf_counter()
+    if not dialogues:
+        raise DataError("recall needs at least one dialogue to plant facts in")
+    rng = random.Random(seed)
+    cases = [_case(dialogues, turns, rng) for _ in range(limit)]
+    form = reader.loaded.format
+    conversations = [[[form.message_ids(m.role, m.text) for m in t] for t in told] for told, _ in cases]
+    readers = {
+        "full": Reader(reader.loaded, method("full")),
+        "none": Reader(reader.loaded, method("none")),
+        "memory": reader,
+    }
+
+    def visit(step: Step) -> None:
+        pass
+
+    final = walk(readers, conversations, visit, batch=batch, progress=progress)
+    answers = {
+        name: answer(r, final[name], [probe.question for _, probe in cases], batch)
+        for name, r in readers.items()
+    }
+    right = {
+        name: sum(correct(a, probe) for a, (_, probe) in zip(said, cases, strict=True)) / limit
+        for name, said in answers.items()
+    }
+    return {
+        "method": reader.method.name,
+        "ratio": reader.method.settings().get("ratio"),
+        "turns": turns,
+        "questions": limit,
+        "generated": {name: round(share, 4) for name, share in right.items()},
+        "examples": [
+            {
+                "statement": probe.statement,
+                "question": probe.question,
+                "value": probe.value,
+                **{name: answers[name][i] for name in readers},
+            }
+            for i, (_, probe) in enumerate(cases[:20])
+        ],
+        "wrong_from_memory": [
+            {"value": probe.value, "question": probe.question, "memory": a}
+            for a, (_, probe) in zip(answers["memory"], cases, strict=True)
+            if not correct(a, probe)
+        ],
+        "slots": round(sum(s.slots for s in final["memory"]) / limit, 1),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def correct(answer: str, probe: facts.Probe) -> bool:
+    """Whether an answer names the value and none of the other options."""
+    said = answer.casefold()
+    others = [o for o in probe.options if o != probe.value and o.casefold() not in probe.value.casefold()]
+    return probe.value.casefold() in said and not any(o.casefold() in said for o in others)
+
+
+def answer(
+    reader: Reader, states: Sequence[MemoryState], questions: Sequence[str], batch: int = 20
+) -> list[str]:
+    """Greedy answers of several sessions, as chat gives them."""
+    form, replies = reader.loaded.format, []
+    for start in range(0, len(states), batch):
+        some = questions[start : start + batch]
+        turns = [[form.message_ids("user", q), form.prefix_ids("assistant")] for q in some]
+        done = reader.run(states[start : start + batch], turns, reserve=_MAX_TOKENS)
+        flat = [[i for m in t for i in m] for t in turns]
+        ids: list[list[int]] = [[] for _ in some]
+        for step in decode(reader, done, flat, Sampling(repetition_penalty=1.1), _MAX_TOKENS):
+            for row, token in zip(ids, step, strict=True):
+                if token is not None:
+                    row.append(token)
+        replies.extend(form.tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids)
+    return replies
+
+
+def _case(
+    dialogues: Sequence[Dialogue], turns: int, rng: random.Random
+) -> tuple[list[tuple[Message, ...]], facts.Probe]:
+    """A conversation with a fact in its first turn and `turns` others after it."""
+    probe = facts.draw(rng)
+    others: list[tuple[Message, ...]] = []
+    while len(others) < turns + 1:
+        others.extend(rng.choice(dialogues).turns)
+    first = others[0]
+    user = Message("user", f"{first[0].text} {probe.statement}")
+    return [(user, *first[1:]), *others[1 : turns + 1]], probe
