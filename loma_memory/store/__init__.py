@@ -4,16 +4,32 @@
 """
 
 from loma_memory.store.ids import canonical_text, message_id, root_id
-from loma_memory.store.records import Message, NewMessage, NewSegment, SessionHead, StoredSegment
+from loma_memory.store.records import (
+    Erased,
+    Message,
+    NewMessage,
+    NewSegment,
+    SearchHit,
+    SessionHead,
+    SessionReport,
+    Stats,
+    StoredSegment,
+    VerifyReport,
+)
 from loma_memory.store.store import Store
 
 __all__ = [
+    "Erased",
     "Message",
     "NewMessage",
     "NewSegment",
+    "SearchHit",
     "SessionHead",
+    "SessionReport",
+    "Stats",
     "Store",
     "StoredSegment",
+    "VerifyReport",
     "canonical_text",
     "message_id",
     "root_id",

@@ -11,7 +11,7 @@ from loma_memory.errors import IntegrityError, UsageError
 from loma_memory.store import clock, ids
 from loma_memory.store.records import Message, NewMessage
 from loma_memory.store.tables import messages
-from loma_memory.store.unit import Unit
+from loma_memory.store.unit import Unit, chunks
 
 MAX_TEXT = 16 * 2**20  # characters
 MAX_MESSAGES = 1_000_000  # in one conversation
@@ -126,6 +126,45 @@ def load(unit: Unit, namespace: str, head: Link) -> list[Message]:
             "it was not loaded"
         )
     return path
+
+
+def at_turn(unit: Unit, namespace: str, head: Link, turn: int) -> Link:
+    """The last message of a turn of the conversation that ends at `head`; the root for turn 0."""
+    if turn == 0:
+        return Link(None, ids.root_id(namespace), 0, 0)
+    walk = ancestry(head.n)
+    query = (
+        select(messages.c.n, messages.c.id, messages.c.sealed, messages.c.depth, messages.c.turn)
+        .join(walk, messages.c.n == walk.c.n)
+        .where(messages.c.turn <= turn)
+        .order_by(messages.c.depth.desc())
+        .limit(1)
+    )
+    row = unit.connection.execute(query).one()
+    return Link(row.n, unit.vault.open_id(namespace, row.id, row.sealed), row.depth, row.turn)
+
+
+def known(unit: Unit, namespace: str, namespace_n: int, said: Sequence[NewMessage]) -> list[Link]:
+    """Where the messages of a conversation stand, from its first, as far as they are saved."""
+    parent = ids.root_id(namespace)
+    wanted = []
+    for message in said:
+        parent = ids.message_id(parent, message.role, message.text)
+        wanted.append(parent)
+    found: dict[str, Link] = {}
+    row_ids = {unit.vault.row_id(id): id for id in wanted}
+    for chunk in chunks(list(row_ids)):
+        query = select(messages.c.n, messages.c.id, messages.c.depth, messages.c.turn).where(
+            messages.c.id.in_(chunk), messages.c.namespace_n == namespace_n
+        )
+        for row in unit.connection.execute(query):
+            found[row_ids[row.id]] = Link(row.n, row_ids[row.id], row.depth, row.turn)
+    links = []
+    for id in wanted:
+        if id not in found:
+            break
+        links.append(found[id])
+    return links
 
 
 def find(unit: Unit, namespace: str, namespace_n: int, message_id: str) -> Link | None:

@@ -96,7 +96,10 @@ class Database:
         with self._lock if self.sqlite else contextlib.nullcontext(), self.translated():
             self._check_open()
             with self.engine.connect() as connection:
-                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+                if self.sqlite:
+                    yield connection.execution_options(loma_begin=None)
+                else:
+                    yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Closes all connections. Later calls raise StoreError."""
@@ -116,7 +119,8 @@ class Database:
     def _transaction(self, write: bool) -> Iterator[Connection]:
         self._check_open()
         with self.translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(loma_write=write)
+            # A deferred transaction that writes later can fail half-way with "locked", whatever the timeout.
+            connection = connection.execution_options(loma_begin="BEGIN IMMEDIATE" if write else "BEGIN")
             with connection.begin():
                 yield connection
 
@@ -203,6 +207,6 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> No
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that writes later can fail half-way with "locked", whatever the timeout.
-    write = connection.get_execution_options().get("loma_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    statement = connection.get_execution_options().get("loma_begin", "BEGIN")
+    if statement is not None:
+        connection.exec_driver_sql(statement)

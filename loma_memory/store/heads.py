@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Select, select, update
@@ -14,6 +15,16 @@ from loma_memory.store.chain import Link
 from loma_memory.store.records import SessionHead
 from loma_memory.store.tables import messages, namespaces, sessions
 from loma_memory.store.unit import Unit
+
+Row = Any  # a row of `_query`; its columns are known by name only
+
+
+class Lock(Enum):
+    """What a transaction is going to do with a session."""
+
+    NONE = "only read it"
+    MOVE = "move its head"
+    ERASE = "erase what its head, once moved, no longer reaches"
 
 
 @dataclass(frozen=True)
@@ -26,31 +37,35 @@ class Loaded:
     head: SessionHead
 
 
-def load(unit: Unit, namespace: str, name: str, *, lock: bool = False) -> Loaded:
-    """Reads a session; with `lock`, nobody else moves it until the transaction ends.
+def load(unit: Unit, namespace: str, name: str, lock: Lock = Lock.NONE) -> Loaded:
+    """Reads a session; with a lock, nobody else moves it until the transaction ends.
 
     Raises:
         SessionNotFound: there is none of that name, or it has expired.
         IntegrityError: its row is not what was written.
     """
+    if lock is not Lock.NONE and not unit.sqlite:
+        # Two statements: one that waits for a lock reads the locked row anew, but the rows joined to it
+        # as they were when it began to wait.
+        namespace_n = unit.namespace_n(namespace)
+        unit.lock_namespace(namespace_n, exclusive=lock is Lock.ERASE)
+        ours = (sessions.c.namespace_n == namespace_n) & (sessions.c.name == name)
+        unit.connection.execute(select(sessions.c.n).where(ours).with_for_update())
     query = _query().where(namespaces.c.name == namespace, sessions.c.name == name)
-    if lock and not unit.sqlite:
-        unit.lock_namespace(unit.namespace_n(namespace), exclusive=False)
-        query = query.with_for_update(of=sessions)
     row = unit.connection.execute(query).one_or_none()
     if row is None or _expired(row):
         raise SessionNotFound(f"there is no session {name!r} in the namespace {namespace!r}")
-    return _loaded(unit, row)
+    return from_row(unit, row)
 
 
-def claim(unit: Unit, head: SessionHead) -> Loaded:
+def claim(unit: Unit, head: SessionHead, lock: Lock = Lock.MOVE) -> Loaded:
     """Locks a session that is still as `head` says.
 
     Raises:
         SessionConflict: it has moved.
         SessionNotFound, IntegrityError: as in `load`.
     """
-    now = load(unit, head.namespace, head.name, lock=True)
+    now = load(unit, head.namespace, head.name, lock)
     if (now.head.version, now.head.head_id) != (head.version, head.head_id):
         raise SessionConflict(
             f"session {head.name!r} is at version {now.head.version}, not {head.version}: "
@@ -122,7 +137,7 @@ def move(unit: Unit, session: Loaded, to: Link) -> SessionHead:
     )
 
 
-def set_expiry(unit: Unit, session: Loaded, at: datetime | None) -> None:
+def set_expiry(unit: Unit, session: Loaded, at: datetime | None) -> SessionHead:
     """Sets when a session, locked by `claim`, expires. Its version stays."""
     expires_at = None if at is None else clock.to_us(at)
     head = session.head
@@ -134,6 +149,7 @@ def set_expiry(unit: Unit, session: Loaded, at: datetime | None) -> None:
             checksum=_checksum(unit, head.namespace, head.name, session.link, head.version, expires_at),
         )
     )
+    return replace(head, expires_at=at and at.astimezone(UTC))
 
 
 def page(unit: Unit, namespace: str, like: str | None, limit: int, offset: int) -> list[SessionHead]:
@@ -147,7 +163,12 @@ def page(unit: Unit, namespace: str, like: str | None, limit: int, offset: int) 
     if like is not None:
         query = query.where(sessions.c.name.icontains(like, autoescape=True))
     query = query.order_by(sessions.c.updated_at.desc(), sessions.c.n.desc()).limit(limit).offset(offset)
-    return [_loaded(unit, row).head for row in unit.connection.execute(query)]
+    return [from_row(unit, row).head for row in unit.connection.execute(query)]
+
+
+def rows(unit: Unit) -> list[Row]:
+    """Rows of all sessions of all namespaces, for checks of the whole database."""
+    return list(unit.connection.execute(_query().order_by(sessions.c.n)))
 
 
 def reseal(unit: Unit, session: Loaded) -> None:
@@ -170,7 +191,12 @@ def _query() -> Select[Any]:
     )
 
 
-def _loaded(unit: Unit, row: Any) -> Loaded:
+def from_row(unit: Unit, row: Row) -> Loaded:
+    """A session from its row.
+
+    Raises:
+        IntegrityError: the row is not what was written.
+    """
     if row.head_n is None:
         id = ids.root_id(row.namespace)
     elif row.row_id is None or row.message_namespace_n != row.namespace_n:
@@ -194,7 +220,7 @@ def _loaded(unit: Unit, row: Any) -> Loaded:
     return Loaded(row.n, row.namespace_n, link, head)
 
 
-def _expired(row: Any) -> bool:
+def _expired(row: Row) -> bool:
     return row.expires_at is not None and row.expires_at <= clock.now_us()
 
 

@@ -95,3 +95,103 @@ class SessionHead:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasing verb has deleted.
+
+    Attributes:
+        sessions: how many sessions.
+        messages: how many messages that no session held any more.
+        segments: how many segments of these messages.
+        complete: whether no byte of it is left in the database's files. PostgreSQL keeps deleted rows
+            until `Store.vacuum`; SQLite cannot empty its log while another process is reading.
+    """
+
+    sessions: int
+    messages: int
+    segments: int
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """A message that a search has found.
+
+    Attributes:
+        message: the message.
+        sessions: names of the sessions whose conversation it is part of, in alphabetical order.
+    """
+
+    message: Message
+    sessions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Sizes of a session, a namespace or a whole database.
+
+    Attributes:
+        sessions: number of sessions.
+        turns: number of turns, those that several sessions share counted for each of them.
+        messages: number of saved messages, those that several sessions share counted once.
+        characters: length of their texts (in bytes where they are encrypted).
+        segments: number of segments, under all fingerprints.
+        slots: number of their slots.
+        segment_bytes: bytes of their data, as saved.
+    """
+
+    sessions: int
+    turns: int
+    messages: int
+    characters: int
+    segments: int
+    slots: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """What `Store.verify` has found in one session.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        messages: number of messages that its head reaches.
+        segments: number of their segments.
+        bad_messages: depths of messages that are not what was saved.
+        bad_segments: depth and fingerprint of segments that are not; they can be rebuilt.
+        problem: what is wrong with the session's own row or its chain, if anything.
+    """
+
+    namespace: str
+    name: str
+    messages: int
+    segments: int
+    bad_messages: tuple[int, ...]
+    bad_segments: tuple[tuple[int, str], ...]
+    problem: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was saved."""
+        return not (self.bad_messages or self.bad_segments or self.problem)
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `Store.verify` has found.
+
+    Attributes:
+        sessions: one report for each session.
+        problems: what is wrong with the database as a whole.
+    """
+
+    sessions: tuple[SessionReport, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was saved."""
+        return not self.problems and all(session.ok for session in self.sessions)

@@ -120,7 +120,7 @@ def load(unit: Unit, namespace: str, head: Link, fingerprint: str) -> list[Store
         if not 1 <= row.depth <= head.depth:
             continue  # a damaged message; loading the conversation refuses it
         try:
-            ordered[row.depth - 1] = _open(unit, namespace, fingerprint, row)
+            ordered[row.depth - 1] = open_row(unit, namespace, fingerprint, row)
         except IntegrityError as error:
             log.warning("segment of message %d in namespace %r refused: %s", row.depth, namespace, error)
     return ordered
@@ -132,7 +132,12 @@ def is_sound(unit: Unit, row_id: str, fingerprint: str, row: Any) -> bool:
     return hmac.compare_digest(expected, row.checksum)
 
 
-def _open(unit: Unit, namespace: str, fingerprint: str, row: Any) -> StoredSegment:
+def open_row(unit: Unit, namespace: str, fingerprint: str, row: Any) -> StoredSegment:
+    """A segment from a row with its columns and its message's `id` and `sealed`.
+
+    Raises:
+        IntegrityError: it is not what was written.
+    """
     if not is_sound(unit, row.id, fingerprint, row):
         raise IntegrityError("its checksum does not match")
     id = unit.vault.open_id(namespace, row.id, row.sealed)

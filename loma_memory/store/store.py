@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import select
+
 from loma_memory.errors import SessionConflict, SessionExists, SessionNotFound, UsageError
-from loma_memory.store import chain, heads, ids
+from loma_memory.store import bundle, chain, erase, heads, ids, search, stats, tables, transfer, verify
 from loma_memory.store import segments as segment_rows
 from loma_memory.store.chain import Link
 from loma_memory.store.database import Database
 from loma_memory.store.failpoints import reach
-from loma_memory.store.records import Message, NewMessage, NewSegment, SessionHead, StoredSegment
+from loma_memory.store.records import (
+    Erased,
+    Message,
+    NewMessage,
+    NewSegment,
+    SearchHit,
+    SessionHead,
+    Stats,
+    StoredSegment,
+    VerifyReport,
+)
 from loma_memory.store.schema import prepare
 from loma_memory.store.unit import Unit
 from loma_memory.store.vault import Vault
@@ -81,6 +95,7 @@ class Store:
         except SessionNotFound:
             if not create:
                 raise
+        self.expire()  # one of that name may still be there, its time over
         try:
             with self._write() as unit:
                 return heads.create(unit, namespace, name, Link(None, ids.root_id(namespace), 0, 0))
@@ -112,13 +127,9 @@ class Store:
             SessionNotFound: the session has been deleted.
             UsageError: an argument breaks a rule.
         """
-        chain.check(messages)
-        settings = segment_rows.check(segments, fingerprint, fingerprint_settings)
-        if not messages or len(messages) != len(segments):
-            raise UsageError(
-                f"appending needs a segment or None for each of at least one message: "
-                f"{len(messages)} messages, {len(segments)} segments"
-            )
+        if not messages:
+            raise UsageError("appending needs at least one message")
+        settings = _check_new(messages, segments, fingerprint, fingerprint_settings)
         with self._write() as unit:
             session = heads.claim(unit, head)
             reach("append.begun")
@@ -200,10 +211,245 @@ class Store:
         Raises:
             UsageError: `limit` or `offset` is negative.
         """
-        if limit < 0 or offset < 0:
-            raise UsageError(f"limit and offset must not be negative: {limit}, {offset}")
+        _check_page(limit, offset)
         with self._read() as unit:
             return heads.page(unit, namespace, like, limit, offset)
+
+    def known(self, messages: Sequence[NewMessage], namespace: str = "") -> list[str]:
+        """Ids of the longest beginning of a conversation that has been saved in the namespace.
+
+        For hosts that send the whole history each time: the last id can be given to `path` and
+        `segments`, and `holders` names the sessions that go on from there.
+        """
+        chain.check(messages)
+        with self._read() as unit:
+            try:
+                namespace_n = unit.namespace_n(namespace)
+            except SessionNotFound:
+                return []
+            return [link.id for link in chain.known(unit, namespace, namespace_n, messages)]
+
+    def holders(self, message_id: str, namespace: str = "") -> list[str]:
+        """Names of the sessions whose conversation a message is part of, in alphabetical order."""
+        with self._read() as unit:
+            try:
+                namespace_n = unit.namespace_n(namespace)
+            except SessionNotFound:
+                return []
+            link = chain.find(unit, namespace, namespace_n, message_id)
+            if link is None or link.n is None:
+                return []
+            return sorted(search.holders(unit, namespace_n, [link.n]).get(link.n, []))
+
+    def search(self, query: str, namespace: str = "", limit: int = 20) -> list[SearchHit]:
+        """Messages of a namespace's sessions with all words of the query, the newest first.
+
+        A word also finds longer words that it begins. Anything else in the query is ignored.
+
+        Raises:
+            UsageError: the query has no word, or more than 32.
+            StoreError: the database is encrypted.
+        """
+        _check_page(limit)
+        with self._read() as unit:
+            try:
+                return search.search(unit, namespace, query, limit)
+            except SessionNotFound:
+                return []
+
+    def stats(self, head: SessionHead | None = None, *, namespace: str | None = None) -> Stats:
+        """Sizes of one session, of a namespace, or (with neither given) of the whole database."""
+        with self._read() as unit:
+            if head is not None:
+                session = heads.load(unit, head.namespace, head.name)
+                return stats.of_session(unit, session.link.n, session.link.turn)
+            try:
+                return stats.of_namespace(unit, None if namespace is None else unit.namespace_n(namespace))
+            except SessionNotFound:
+                return Stats(0, 0, 0, 0, 0, 0, 0)
+
+    def namespaces(self) -> list[str]:
+        """All namespaces in which something was saved, in alphabetical order."""
+        with self._read() as unit:
+            query = select(tables.namespaces.c.name).order_by(tables.namespaces.c.name)
+            return list(unit.connection.execute(query).scalars())
+
+    def fork(self, head: SessionHead, new_name: str, *, turn: int | None = None) -> SessionHead:
+        """A new session with the same conversation, or its first `turn` turns. Nothing is copied.
+
+        Raises:
+            SessionExists: the new name is taken.
+            SessionConflict: what `head` points at has been erased.
+            UsageError: the name is not allowed, or there is no such turn.
+        """
+        ids.check_name("session", new_name)
+        _check_turn(head, turn if turn is not None else head.turns)
+        self.expire()
+        with self._write() as unit:
+            namespace_n = unit.namespace_n(head.namespace)
+            unit.lock_namespace(namespace_n, exclusive=False)
+            link = chain.find(unit, head.namespace, namespace_n, head.head_id)
+            if link is None:
+                raise SessionConflict(f"session {head.name!r} has changed: what was to be forked is erased")
+            if turn is not None:
+                link = chain.at_turn(unit, head.namespace, link, turn)
+            return heads.create(unit, head.namespace, new_name, link)
+
+    def rollback(self, head: SessionHead, to_turn: int) -> SessionHead:
+        """Moves a session back to the end of a turn (0: before the first).
+
+        The later turns stay in the database until `gc` or another erasing verb comes by.
+
+        Raises:
+            SessionConflict: the session has moved since.
+            UsageError: there is no such turn.
+        """
+        _check_turn(head, to_turn)
+        with self._write() as unit:
+            session = heads.claim(unit, head)
+            return heads.move(unit, session, chain.at_turn(unit, head.namespace, session.link, to_turn))
+
+    def replace_after(
+        self,
+        head: SessionHead,
+        turn: int,
+        messages: Sequence[NewMessage],
+        segments: Sequence[NewSegment | None],
+        fingerprint: str,
+        fingerprint_settings: Mapping[str, Any],
+    ) -> SessionHead:
+        """Replaces all that follows a turn, and erases what no session holds any more.
+
+        This is what forgetting and editing are made of: to forget turn k, keep k - 1 turns and give the
+        turns after k, with segments computed as if k had never been. What other sessions (forks) share
+        of the old turns stays theirs; `holders` names them.
+
+        Args:
+            head: the session as the caller knows it.
+            turn: the last turn to keep, 0 for none.
+            messages: what follows it now; may be empty.
+            segments: the memory of each of these messages, or None.
+            fingerprint: of what made the segments.
+            fingerprint_settings: what the fingerprint stands for, as plain JSON.
+
+        Raises:
+            SessionConflict: the session has moved since; nothing was changed.
+            UsageError: an argument breaks a rule.
+        """
+        _check_turn(head, turn)
+        settings = _check_new(messages, segments, fingerprint, fingerprint_settings)
+        with self._write() as unit:
+            session = heads.claim(unit, head, heads.Lock.ERASE)
+            link = chain.at_turn(unit, head.namespace, session.link, turn)
+            links = chain.extend(unit, head.namespace, session.namespace_n, link, messages)
+            segment_rows.write(unit, head.namespace, links, segments, fingerprint, settings)
+            moved = heads.move(unit, session, links[-1] if links else link)
+            reach("replace.moved")
+            erase.prune(unit, session.namespace_n)
+            reach("replace.erased")
+        reach("replace.committed")
+        erase.scrub(self.database)
+        return moved
+
+    def delete_session(self, name: str, namespace: str = "") -> Erased:
+        """Deletes a session and all that no other session of its namespace holds.
+
+        Raises:
+            SessionNotFound: there is none of that name.
+        """
+        with self._write() as unit:
+            erased = erase.session(unit, namespace, name)
+            reach("erase.deleted")
+        reach("erase.committed")
+        return replace(erased, complete=erase.scrub(self.database))
+
+    def erase_namespace(self, namespace: str) -> Erased:
+        """Deletes a namespace with everything in it, and rewrites the database so that no byte is left.
+
+        Raises:
+            SessionNotFound: nothing was ever saved in it.
+        """
+        with self._write() as unit:
+            erased = erase.namespace(unit, namespace)
+            reach("erase.deleted")
+        reach("erase.committed")
+        return replace(erased, complete=erase.compact(self.database))
+
+    def set_expiry(self, head: SessionHead, at: datetime | timedelta | None) -> SessionHead:
+        """Sets when a session expires: a time, a while from now, or None for never.
+
+        An expired session is no longer found; `expire` deletes it, as does the making of any session.
+
+        Raises:
+            SessionNotFound: it has been deleted.
+            UsageError: the time has no time zone.
+        """
+        moment = datetime.now(UTC) + at if isinstance(at, timedelta) else at
+        with self._write() as unit:
+            session = heads.load(unit, head.namespace, head.name, heads.Lock.MOVE)
+            return heads.set_expiry(unit, session, moment)
+
+    def expire(self) -> Erased:
+        """Deletes the sessions of all namespaces whose time has come."""
+        with self._write() as unit:
+            erased = erase.expired(unit)
+        return self._scrubbed(erased)
+
+    def gc(self) -> Erased:
+        """Deletes, in all namespaces, what no session holds: mostly what rollbacks left."""
+        with self._write() as unit:
+            erased = erase.everywhere(unit)
+        return self._scrubbed(erased)
+
+    def vacuum(self) -> None:
+        """Rewrites the database without its free space, and with it the last traces of deleted rows."""
+        erase.compact(self.database)
+
+    def verify(self) -> VerifyReport:
+        """Checks every message, segment and session of the database, and reports by session."""
+        with self._read() as unit:
+            return verify.verify(unit)
+
+    def export_session(self, head: SessionHead) -> bytes:
+        """A file with the conversation that ends at `head`, its memory, fingerprints and checksums.
+
+        It is not encrypted, even where the database is.
+
+        Raises:
+            IntegrityError: a message is not what was saved.
+            SessionNotFound: the conversation has been erased.
+        """
+        with self._read() as unit:
+            _, link = _resolve(unit, head, head.namespace)
+            return transfer.export(unit, head.namespace, head.name, link)
+
+    def import_session(self, data: bytes, name: str | None = None, namespace: str = "") -> SessionHead:
+        """Saves a file made by `export_session` as a new session, entirely or not at all.
+
+        Its messages are hashed anew. Its segments are taken on trust, as whoever made the file is; they
+        never replace any that are here.
+
+        Args:
+            data: the file.
+            name: the session's name; None takes the one in the file.
+            namespace: where to put it.
+
+        Raises:
+            IntegrityError: it is no such file, or is damaged.
+            SessionExists: the name is taken.
+            UsageError: the name or the namespace is not allowed.
+        """
+        packed = bundle.unpack(data)
+        name = ids.check_name("session", packed.name if name is None else name)
+        ids.check_name("namespace", namespace)
+        self.expire()
+        with self._write() as unit:
+            return transfer.restore(unit, namespace, name, packed)
+
+    def _scrubbed(self, erased: Erased) -> Erased:
+        if erased.messages or erased.sessions:
+            return replace(erased, complete=erase.scrub(self.database))
+        return erased
 
     @contextmanager
     def _read(self) -> Iterator[Unit]:
@@ -223,3 +469,27 @@ def _resolve(unit: Unit, head: SessionHead | str, namespace: str) -> tuple[str, 
     if link is None:
         raise SessionNotFound(f"no message {id} in the namespace {namespace!r}")
     return namespace, link
+
+
+def _check_new(
+    messages: Sequence[NewMessage],
+    segments: Sequence[NewSegment | None],
+    fingerprint: str,
+    settings: Mapping[str, Any],
+) -> str:
+    chain.check(messages)
+    if len(messages) != len(segments):
+        raise UsageError(
+            f"each message needs a segment or None: {len(messages)} messages, {len(segments)} segments"
+        )
+    return segment_rows.check(segments, fingerprint, settings)
+
+
+def _check_turn(head: SessionHead, turn: int) -> None:
+    if not 0 <= turn <= head.turns:
+        raise UsageError(f"session {head.name!r} has turns 1 to {head.turns}; {turn} is none of them")
+
+
+def _check_page(*numbers: int) -> None:
+    if min(numbers) < 0:
+        raise UsageError(f"limit and offset must not be negative: {min(numbers)}")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Insert, Table, select
 
-from loma_memory.errors import SessionNotFound
+from loma_memory.errors import SessionConflict, SessionNotFound
 from loma_memory.store.tables import namespaces
 from loma_memory.store.vault import Vault
 
@@ -62,10 +62,15 @@ class Unit:
 
         An appender may reuse a message that nothing points at yet, and an eraser deletes what nothing
         points at. SQLite has one writer at a time anyway.
+
+        Raises:
+            SessionConflict: the namespace has been erased since its number was read.
         """
         if not self.sqlite:
             query = select(namespaces.c.n).where(namespaces.c.n == namespace_n)
-            self.connection.execute(query.with_for_update(read=not exclusive))
+            locked = self.connection.execute(query.with_for_update(read=not exclusive))
+            if locked.scalar_one_or_none() is None:
+                raise SessionConflict("the namespace has just been erased; nothing was saved")
 
     def _insert(self, table: Table) -> Any:  # the two dialects' INSERTs share no type
         if self.sqlite:
