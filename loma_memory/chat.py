@@ -12,12 +12,13 @@ from typing import Self
 from loma_memory.data import Message, group
 from loma_memory.engine.aliases import DEFAULT_MODEL
 from loma_memory.engine.chunks import chunks
-from loma_memory.engine.engine import Engine, Written
+from loma_memory.engine.engine import Engine
 from loma_memory.engine.replies import ReplySettings, TextStream
-from loma_memory.errors import IntegrityError, SessionConflict, UsageError
+from loma_memory.errors import SessionConflict, UsageError
 from loma_memory.memory import MemoryState, Segment
+from loma_memory.restore import by_turn, new_segment, restore, segment_of
 from loma_memory.store import Message as StoredMessage
-from loma_memory.store import NewMessage, NewSegment, SessionHead, Store, StoredSegment, canonical_text
+from loma_memory.store import NewMessage, SessionHead, Store, canonical_text
 
 DEFAULT_STORE = "sqlite:///chats.db"
 """Where sessions are kept when nothing else is said: a file in the current folder."""
@@ -148,8 +149,12 @@ class Chatbot:
         """Sessions of the chatbot's namespace, the most recently used first."""
         return self.store.sessions(self.namespace, like=like, limit=limit, offset=offset)
 
+    def owns(self, store: Store) -> None:
+        """Take over a store that was opened elsewhere: `close` closes it."""
+        self._owns_store = self._owns_store or store is self.store
+
     def close(self) -> None:
-        """Close the store, if this chatbot opened it."""
+        """Close the store, if this chatbot opened it or took it over."""
         if self._owns_store:
             self.store.close()
 
@@ -309,7 +314,7 @@ class ChatSession:
             self.head = self.bot.store.append(
                 self.head,
                 [NewMessage(m.role, m.text) for turn in turns for m in turn],
-                [_new(w) for segments in written for w in segments],
+                [new_segment(w) for segments in written for w in segments],
                 engine.fingerprint,
                 engine.settings,
             )
@@ -326,7 +331,7 @@ class ChatSession:
             return
         path = self.bot.store.path(self.head)
         stored = self.bot.store.segments(self.head, self.bot.engine.fingerprint)
-        self.state, repaired, reread = self._restore(path, stored)
+        self.state, repaired, reread = restore(self.bot.engine, path, stored)
         if repaired:
             engine = self.bot.engine
             self.bot.store.put_segments(self.head, repaired, engine.fingerprint, engine.settings)
@@ -414,7 +419,7 @@ class ChatSession:
         with self.lock:
             self.refresh()
             path = self.bot.store.path(self.head)
-            self.state, made, _ = self._restore(path, [None] * len(path))
+            self.state, made, _ = restore(self.bot.engine, path, [None] * len(path))
             if made:
                 engine = self.bot.engine
                 self.bot.store.put_segments(self.head, made, engine.fingerprint, engine.settings)
@@ -435,7 +440,7 @@ class ChatSession:
                 changed = [replace(old[0], text=new[0]), *old[1:]]
                 if new[1] is not None:
                     changed = [changed[0], Message("assistant", new[1])]
-            state, _, _ = self._restore(kept, stored[: len(kept)])
+            state, _, _ = restore(self.bot.engine, kept, stored[: len(kept)])
             turns = group([*changed, *later])
             engine = self.bot.engine
             state, written = engine.remember(state, turns)
@@ -443,48 +448,16 @@ class ChatSession:
                 self.head,
                 turn - 1,
                 [NewMessage(m.role, m.text) for t in turns for m in t],
-                [_new(w) for segments in written for w in segments],
+                [new_segment(w) for segments in written for w in segments],
                 engine.fingerprint,
                 engine.settings,
             )
             self.state, self._loaded = state, self.head
 
-    def _restore(
-        self, path: Sequence[StoredMessage], stored: Sequence[StoredSegment | None]
-    ) -> tuple[MemoryState, dict[str, NewSegment], int]:
-        """Memory of a path: stored segments where they are good, the transcript where they are not.
-
-        Returns:
-            The state, the segments that had to be made, by message id, and the tokens read for them.
-        """
-        engine, state = self.bot.engine, MemoryState()
-        made: dict[str, NewSegment] = {}
-        reread = 0
-        segments = [self._segment(s) for s in stored]
-        for turn in _by_turn(path):
-            found = [segments[i] for i in turn]
-            good = [s for s in found if s is not None]
-            if len(good) == len(found):
-                state = engine.grow(state, good)
-                continue
-            messages = [Message(path[i].role, path[i].text) for i in turn]
-            before = state.text_tokens
-            state, written = engine.remember(state, [messages])
-            reread += state.text_tokens - before
-            made.update({path[i].id: _new(w) for i, w in zip(turn, written[0], strict=True)})
-        return state, made, reread
-
-    def _segment(self, stored: StoredSegment | None) -> Segment | None:
-        if stored is None:
-            return None
-        try:
-            return self.bot.engine.restore(stored.data)
-        except IntegrityError:
-            return None
-
     def _all_segments(self) -> list[Segment]:
         stored = self.bot.store.segments(self.head, self.bot.engine.fingerprint)
-        return [s for s in map(self._segment, stored) if s is not None]
+        found = (segment_of(self.bot.engine, s) for s in stored)
+        return [s for s in found if s is not None]
 
 
 def _checked(text: str) -> str:
@@ -494,18 +467,5 @@ def _checked(text: str) -> str:
     return clean
 
 
-def _new(written: Written) -> NewSegment:
-    return NewSegment(written.slots, written.codec, written.data)
-
-
-def _by_turn(path: Sequence[StoredMessage]) -> list[list[int]]:
-    turns: list[list[int]] = []
-    for i, message in enumerate(path):
-        if not turns or path[turns[-1][-1]].turn != message.turn:
-            turns.append([])
-        turns[-1].append(i)
-    return turns
-
-
 def _turn_lengths(path: Sequence[StoredMessage], lengths: Sequence[int]) -> list[int]:
-    return [sum(lengths[i] for i in turn if i < len(lengths)) for turn in _by_turn(path)]
+    return [sum(lengths[i] for i in turn if i < len(lengths)) for turn in by_turn(path)]

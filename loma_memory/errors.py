@@ -52,6 +52,15 @@ class SessionNotFound(StoreError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class HandleNotFound(StoreError, KeyError):
+    """A host continues from a memory that is not in the store, and has not sent the text it stands for."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
 class SessionConflict(StoreError):
     """Another writer moved the session's head first; this turn was not saved."""
 

@@ -22,6 +22,8 @@ LEVELS = [
     {"memory"},
     {"adapter", "methods"},
     {"engine", "store"},
+    {"restore"},
+    {"resolve"},
     {"chat", "training"},
     {"evaluation"},
     {"server"},

@@ -201,6 +201,11 @@ class Engine:
         steps = decode(self.reader, done, [flat], settings.sampling, settings.max_tokens)
         return TextStream(form.tokenizer, steps, settings)
 
+    def prompt_tokens(self, turn: Sequence[Message]) -> int:
+        """Tokens that are read to answer the messages of an open turn, template included."""
+        asked = self.loaded.format.prefix_ids("assistant")
+        return sum(len(m) for m in self.tokens(turn)) + len(asked)
+
     def count(self, text: str) -> int:
         """Tokens of a text."""
         return len(self.loaded.format.plain(text))

@@ -1,0 +1,256 @@
+"""Replies for hosts that resend the history: only what is new is read, and what came of it is saved."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+from loma_memory.data import Message, group
+from loma_memory.engine.engine import Engine
+from loma_memory.engine.replies import ReplySettings, TextStream
+from loma_memory.errors import SessionConflict, SessionNotFound
+from loma_memory.memory import MemoryState
+from loma_memory.resolve.commit import check_session, commit, forget
+from loma_memory.resolve.handles import handle_of
+from loma_memory.resolve.plan import HostMessage, Plan, resolve, system_text
+from loma_memory.restore import new_segment, restore
+from loma_memory.store import NewMessage, Store, canonical_text
+
+_RETRIES = 8
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a reply cost.
+
+    Attributes:
+        read: tokens of the request that the model read, template included.
+        cached: memory slots that stood for the rest.
+        reread: those of `read` that belong to finished turns, read again because they were not in memory.
+        output: tokens of the reply.
+    """
+
+    read: int
+    cached: int
+    reread: int
+    output: int
+
+
+class Host:
+    """An engine and a store, asked with lists of messages. May be used from many threads.
+
+    Attributes:
+        engine: the engine.
+        store: where conversations are saved.
+        namespace: whose conversations, where a call does not say.
+        settings: of replies, where a call does not say.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        namespace: str = "",
+        settings: ReplySettings | None = None,
+        states: int = 32,
+    ) -> None:
+        """`states`: how many conversations' memory is kept at work, the last used ones."""
+        self.engine, self.store, self.namespace = engine, store, namespace
+        self.settings = settings or ReplySettings()
+        self._kept: OrderedDict[tuple[str, str], MemoryState] = OrderedDict()
+        self._room, self._lock = states, threading.Lock()
+
+    def reply(
+        self,
+        messages: Sequence[HostMessage],
+        *,
+        session: str | None = None,
+        explicit: bool = False,
+        namespace: str | None = None,
+        settings: ReplySettings | None = None,
+        save: bool = True,
+    ) -> HostReply:
+        """Answer a request.
+
+        Args:
+            messages: the request, as the host sends it; the system prompt is not part of memory.
+            session: the session that it belongs to, if any.
+            explicit: whether the caller named that session for this very call, so that a request
+                without history continues it.
+            namespace: whose; None for the host's own.
+            settings: of the reply; None for the host's own.
+            save: whether the turn is remembered.
+
+        Raises:
+            UsageError: there is nothing to answer, or the session's name is not allowed.
+            HandleNotFound: a handle's conversation is not saved, and its text was not sent.
+        """
+        check_session(session)
+        owner = self.namespace if namespace is None else namespace
+        return HostReply(self, tuple(messages), owner, session, explicit, settings or self.settings, save)
+
+    def answer(
+        self,
+        messages: Sequence[HostMessage],
+        *,
+        session: str | None = None,
+        explicit: bool = False,
+        namespace: str | None = None,
+        settings: ReplySettings | None = None,
+        save: bool = True,
+    ) -> HostReply:
+        """As `reply`, finished. Where another writer appended to the session first, it answers anew."""
+        for left in reversed(range(_RETRIES)):
+            made = self.reply(
+                messages,
+                session=session,
+                explicit=explicit,
+                namespace=namespace,
+                settings=settings,
+                save=save,
+            )
+            try:
+                for _ in made:
+                    pass
+                return made
+            except SessionConflict:
+                if left == 0:
+                    raise
+        raise AssertionError("unreachable")
+
+    def forget(self, session: str, namespace: str | None = None) -> int:
+        """Delete a session and all branches that carry its name, and the memory of them.
+
+        Returns:
+            How many sessions and branches there were.
+        """
+        with self._lock:
+            self._kept.clear()
+        return forget(self.store, session, self.namespace if namespace is None else namespace)
+
+    def state(self, plan: Plan) -> MemoryState:
+        """Memory at a plan's base; restored, and rebuilt where segments are missing.
+
+        Raises:
+            SessionConflict: the base was erased since the plan was made.
+        """
+        if not plan.depth:
+            return MemoryState()
+        key = (plan.namespace, plan.base_id)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        engine = self.engine
+        try:
+            path = self.store.path(plan.base_id, plan.namespace)
+            stored = self.store.segments(plan.base_id, engine.fingerprint, plan.namespace)
+        except SessionNotFound as error:
+            raise SessionConflict(str(error)) from None
+        state, made, _ = restore(engine, path, stored)
+        holders = self.store.holders(plan.base_id, plan.namespace) if made else []
+        if holders:
+            head = self.store.session(holders[0], plan.namespace)
+            self.store.put_segments(head, made, engine.fingerprint, engine.settings)
+        self.keep(plan.namespace, plan.base_id, state)
+        return state
+
+    def keep(self, namespace: str, id: str, state: MemoryState) -> None:
+        """Keep memory of a conversation at work."""
+        with self._lock:
+            self._kept[namespace, id] = state
+            self._kept.move_to_end((namespace, id))
+            while len(self._kept) > self._room:
+                self._kept.popitem(last=False)
+
+
+class HostReply:
+    """A reply while it comes: iterate over it for pieces of text.
+
+    The turn is saved when iteration has ended. A reply that is dropped or closed before leaves nothing.
+
+    Attributes:
+        plan: where the request went on.
+        handle: handle of the conversation, this reply included, once saved; else None.
+        holder: name of the session or branch that holds it, once saved; else None.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        messages: tuple[HostMessage, ...],
+        namespace: str,
+        session: str | None,
+        explicit: bool,
+        settings: ReplySettings,
+        save: bool,
+    ) -> None:
+        """Use `Host.reply`."""
+        self._host, self._settings, self._save = host, settings, save
+        self._session, self._explicit = session, explicit
+        self._system = system_text(messages)
+        self.plan = resolve(host.store, messages, namespace=namespace, session=session, explicit=explicit)
+        self.handle: str | None = None
+        self.holder: str | None = None
+        self._stream: TextStream | None = None
+        self._read = self._cached = self._reread = 0
+        self._pieces = self._run()
+
+    def __iter__(self) -> Iterator[str]:
+        """The reply itself."""
+        return self
+
+    def __next__(self) -> str:
+        """The next piece of text."""
+        return next(self._pieces)
+
+    @property
+    def text(self) -> str:
+        """The reply so far."""
+        return canonical_text(self._stream.text) if self._stream is not None else ""
+
+    @property
+    def finish(self) -> str:
+        """Why it ended: "stop" or "length"; "" while it runs."""
+        return self._stream.finish if self._stream is not None else ""
+
+    @property
+    def usage(self) -> Usage:
+        """What it cost so far."""
+        output = self._stream.tokens if self._stream is not None else 0
+        return Usage(self._read, self._cached, self._reread, output)
+
+    def close(self) -> None:
+        """Give the reply up: nothing of it is saved."""
+        self._pieces.close()
+
+    def _run(self) -> Generator[str, None, None]:
+        engine, plan = self._host.engine, self.plan
+        state = self._host.state(plan)
+        *earlier, asked = group(Message(m.role, m.text) for m in plan.new)
+        self._cached = state.slots
+        before = state.text_tokens
+        state, written = engine.remember(state, earlier)
+        self._reread = state.text_tokens - before
+        self._read = self._reread + engine.prompt_tokens(asked)
+        self._stream = engine.reply(state, asked, self._settings, self._system)
+        yield from self._stream
+        if not self._save:
+            return
+        turn = (*asked, Message("assistant", self.text)) if self.text else asked
+        state, last = engine.remember(state, [turn])
+        head = commit(
+            self._host.store,
+            plan,
+            [NewMessage(m.role, m.text) for t in (*earlier, turn) for m in t],
+            [new_segment(w) for segments in (*written, *last) for w in segments],
+            engine.fingerprint,
+            engine.settings,
+            session=self._session,
+            explicit=self._explicit,
+        )
+        self._host.keep(plan.namespace, head.head_id, state)
+        self.handle, self.holder = handle_of(head.head_id, head.messages), head.name
