@@ -4,6 +4,7 @@
 """
 
 from loma_memory.store.ids import canonical_text, message_id, root_id
+from loma_memory.store.keys import Key, new_key
 from loma_memory.store.records import (
     Erased,
     Message,
@@ -18,8 +19,17 @@ from loma_memory.store.records import (
 )
 from loma_memory.store.store import Store
 
+
+def encrypt_database(url: str, key: Key) -> int:
+    """Encrypts a database that is in plain text; see `rotation.encrypt_database`."""
+    from loma_memory.store import rotation
+
+    return rotation.encrypt_database(url, key)
+
+
 __all__ = [
     "Erased",
+    "Key",
     "Message",
     "NewMessage",
     "NewSegment",
@@ -31,6 +41,8 @@ __all__ = [
     "StoredSegment",
     "VerifyReport",
     "canonical_text",
+    "encrypt_database",
     "message_id",
+    "new_key",
     "root_id",
 ]

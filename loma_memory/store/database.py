@@ -101,6 +101,18 @@ class Database:
                 else:
                     yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    def log_ahead(self) -> None:
+        """Puts a SQLite file into WAL mode, once it is known to be ours; readers then never wait.
+
+        A file that cannot be written stays as it is, and can be read.
+        """
+        if self.sqlite and not self.memory:
+            with self.outside() as connection:
+                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+                if mode != "wal":
+                    with contextlib.suppress(exc.OperationalError):
+                        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
     def close(self) -> None:
         """Closes all connections. Later calls raise StoreError."""
         with self._lock:

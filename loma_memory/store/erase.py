@@ -34,6 +34,12 @@ def session(unit: Unit, namespace: str, name: str) -> Erased:
     return Erased(1, pruned.messages, pruned.segments)
 
 
+def any_expired(unit: Unit) -> bool:
+    """Whether `expired` would delete anything."""
+    due = select(sessions.c.n).where(sessions.c.expires_at <= clock.now_us()).limit(1)
+    return unit.connection.execute(due).first() is not None
+
+
 def expired(unit: Unit) -> Erased:
     """Deletes all sessions, of all namespaces, whose time has come."""
     due = sessions.c.expires_at <= clock.now_us()

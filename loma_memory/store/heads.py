@@ -182,7 +182,6 @@ def _query() -> Select[Any]:
             sessions,
             namespaces.c.name.label("namespace"),
             messages.c.id.label("row_id"),
-            messages.c.text,
             messages.c.sealed,
             messages.c.namespace_n.label("message_namespace_n"),
         )
@@ -202,7 +201,7 @@ def from_row(unit: Unit, row: Row) -> Loaded:
     elif row.row_id is None or row.message_namespace_n != row.namespace_n:
         raise IntegrityError(f"session {row.name!r} points at a message that is not its namespace's")
     else:
-        id, _ = unit.vault.open_message(row.namespace, row.row_id, row.text, row.sealed)
+        id = unit.vault.open_id(row.namespace, row.row_id, row.sealed)
     link = Link(row.head_n, id, row.messages, row.turns)
     if row.checksum != _checksum(unit, row.namespace, row.name, link, row.version, row.expires_at):
         raise IntegrityError(f"the row of session {row.name!r} is not what was written; it was not used")

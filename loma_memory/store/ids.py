@@ -65,10 +65,17 @@ def check_name(kind: str, name: str) -> str:
 def hash_fields(*fields: str | bytes | int, key: bytes = b"") -> bytes:
     """blake2b-256 of fields, each led by its length, so that no two lists of fields look alike."""
     digest = hashlib.blake2b(digest_size=32, key=key)
+    small = b""  # short fields are gathered: a call for each would take longer than hashing them
     for field in fields:
         raw = field if isinstance(field, bytes) else str(field).encode()
-        digest.update(len(raw).to_bytes(8, "big"))
-        digest.update(raw)
+        small += len(raw).to_bytes(8, "big")
+        if len(raw) < 1024:
+            small += raw
+        else:
+            digest.update(small)
+            digest.update(raw)
+            small = b""
+    digest.update(small)
     return digest.digest()
 
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, update
 
 from loma_memory.errors import IntegrityError, UsageError
 from loma_memory.store import clock
@@ -82,15 +82,8 @@ def write(
         if segment is None:
             continue
         row_id = unit.vault.row_id(link.id)
-        stored = unit.vault.seal_segment(namespace, row_id, fingerprint, segment.codec, segment.data)
-        row = {
-            "message_n": link.n,
-            "fingerprint_n": number,
-            "slots": segment.slots,
-            "codec": segment.codec,
-            "checksum": _checksum(unit, row_id, fingerprint, segment.slots, segment.codec, stored),
-            "data": stored,
-        }
+        made = StoredSegment(link.id, fingerprint, segment.slots, segment.codec, segment.data)
+        row = {"message_n": link.n, "fingerprint_n": number} | _columns(unit, namespace, row_id, made)
         put = unit.insert_or_replace if replace else unit.insert_or_ignore
         unit.connection.execute(put(segments, row, ["message_n", "fingerprint_n"]))
 
@@ -126,6 +119,14 @@ def load(unit: Unit, namespace: str, head: Link, fingerprint: str) -> list[Store
     return ordered
 
 
+def rewrite(unit: Unit, namespace: str, n: int, segment: StoredSegment) -> None:
+    """Writes a segment's row anew, in the form of the present vault."""
+    row_id = unit.vault.row_id(segment.message_id)
+    unit.connection.execute(
+        update(segments).where(segments.c.n == n).values(**_columns(unit, namespace, row_id, segment))
+    )
+
+
 def is_sound(unit: Unit, row_id: str, fingerprint: str, row: Any) -> bool:
     """Whether a row (slots, codec, checksum, data) is what was written for that message."""
     expected = _checksum(unit, row_id, fingerprint, row.slots, row.codec, row.data)
@@ -143,6 +144,13 @@ def open_row(unit: Unit, namespace: str, fingerprint: str, row: Any) -> StoredSe
     id = unit.vault.open_id(namespace, row.id, row.sealed)
     data = unit.vault.open_segment(namespace, row.id, fingerprint, row.codec, row.data)
     return StoredSegment(id, fingerprint, row.slots, row.codec, data)
+
+
+def _columns(unit: Unit, namespace: str, row_id: str, segment: StoredSegment) -> dict[str, Any]:
+    fingerprint, slots, codec = segment.fingerprint, segment.slots, segment.codec
+    stored = unit.vault.seal_segment(namespace, row_id, fingerprint, codec, segment.data)
+    checksum = _checksum(unit, row_id, fingerprint, slots, codec, stored)
+    return {"slots": slots, "codec": codec, "checksum": checksum, "data": stored}
 
 
 def _checksum(unit: Unit, row_id: str, fingerprint: str, slots: int, codec: str, stored: bytes) -> bytes:

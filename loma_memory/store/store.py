@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +12,13 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
-from loma_memory.errors import SessionConflict, SessionExists, SessionNotFound, UsageError
+from loma_memory.errors import SessionConflict, SessionExists, SessionNotFound, StoreError, UsageError
 from loma_memory.store import bundle, chain, erase, heads, ids, search, stats, tables, transfer, verify
 from loma_memory.store import segments as segment_rows
 from loma_memory.store.chain import Link
 from loma_memory.store.database import Database
 from loma_memory.store.failpoints import reach
+from loma_memory.store.keys import Key, parse_keys
 from loma_memory.store.records import (
     Erased,
     Message,
@@ -46,26 +48,31 @@ class Store:
         self._vault = vault
 
     @classmethod
-    def open(cls, url: str, *, key: str | None = None) -> Store:
+    def open(cls, url: str, *, key: Key | None = None) -> Store:
         """Opens a database, and creates or upgrades its tables where needed.
 
         Args:
             url: `sqlite:///chats.db`, `sqlite://` (in memory, gone when closed) or
                 `postgresql://user@host/database`.
-            key: for encryption at rest.
+            key: for encryption at rest: 32 random bytes in base64 or hexadecimal digits (`new_key`), or a
+                function that gives them. None takes the environment's LOMA_KEY, and without that there
+                is no encryption. Of several keys with commas between, the first encrypts and all decrypt.
 
         Raises:
-            UsageError: the URL is not one of these.
+            UsageError: the URL is not one of these, or the key is none.
             SchemaError: a newer version of this library wrote the database; it was left untouched.
-            StoreError: it cannot be opened, or is no database.
+            StoreError: it cannot be opened, is no database, is encrypted under another key or without
+                one being given, or is in plain text although one is.
         """
         database = Database(url)
         try:
             prepare(database)
+            database.log_ahead()
+            vault = _vault(database, key)
         except BaseException:
             database.close()
             raise
-        return cls(database, Vault())
+        return cls(database, vault)
 
     def close(self) -> None:
         """Closes the connections. Later calls raise StoreError."""
@@ -391,6 +398,9 @@ class Store:
 
     def expire(self) -> Erased:
         """Deletes the sessions of all namespaces whose time has come."""
+        with self._read() as unit:
+            if not erase.any_expired(unit):
+                return Erased(0, 0, 0)
         with self._write() as unit:
             erased = erase.expired(unit)
         return self._scrubbed(erased)
@@ -446,6 +456,24 @@ class Store:
         with self._write() as unit:
             return transfer.restore(unit, namespace, name, packed)
 
+    def rotate_key(self, new_key: Key) -> int:
+        """Encrypts everything under a new key, and forgets the others. Returns how many rows it rewrote.
+
+        Others can read and write meanwhile, and have to open the store again with the new key when it is
+        done. Stopped half-way, it is repeated on a store that was opened with both keys, "new,old".
+
+        Raises:
+            UsageError: the store is not encrypted, or the key is none.
+        """
+        from loma_memory.store import encryption, rotation
+
+        if not isinstance(self._vault, encryption.EncryptedVault):
+            raise UsageError("only an encrypted store has a key to rotate; `encrypt_database` makes one")
+        self._vault = self._vault.with_first(parse_keys(new_key)[0])
+        done = rotation.rotate(self.database, self._vault)
+        erase.scrub(self.database)
+        return done
+
     def _scrubbed(self, erased: Erased) -> Erased:
         if erased.messages or erased.sessions:
             return replace(erased, complete=erase.scrub(self.database))
@@ -459,7 +487,26 @@ class Store:
     @contextmanager
     def _write(self) -> Iterator[Unit]:
         with self.database.write() as connection:
-            yield Unit(connection, self._vault)
+            unit = Unit(connection, self._vault)
+            self._vault.check_writable(unit.connection)
+            yield unit
+
+
+def _vault(database: Database, key: Key | None) -> Vault:
+    key = key or os.environ.get("LOMA_KEY") or None
+    # Imported here: few use it, and it needs a library that need not be installed.
+    if key is not None:
+        from loma_memory.store import encryption
+
+        return encryption.open_vault(database, key)
+    with database.read() as connection:
+        ids = connection.execute(select(tables.keys.c.key_id).order_by(tables.keys.c.key_id)).scalars().all()
+    if ids:
+        raise StoreError(
+            f"{database.url.render_as_string()} is encrypted under key {', '.join(ids)}: "
+            "give the key, or set LOMA_KEY"
+        )
+    return Vault()
 
 
 def _resolve(unit: Unit, head: SessionHead | str, namespace: str) -> tuple[str, Link]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from loma_memory.errors import IntegrityError
+from sqlalchemy import Connection, select
+
+from loma_memory.errors import IntegrityError, StoreError
 from loma_memory.store.ids import hash_fields
+from loma_memory.store.tables import keys
 
 
 class Vault:
@@ -14,6 +17,15 @@ class Vault:
     """
 
     encrypted = False
+
+    def check_writable(self, connection: Connection) -> None:
+        """Checks, at the start of each write, that this form may still be written.
+
+        Raises:
+            StoreError: it may not.
+        """
+        if connection.execute(select(keys.c.key_id).limit(1)).first() is not None:
+            raise StoreError("the database has been encrypted meanwhile: open the store again with the key")
 
     def row_id(self, message_id: str) -> str:
         """A message's id as it is written in the database."""
