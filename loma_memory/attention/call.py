@@ -24,6 +24,8 @@ class AttentionCall:
             sliding-window layers.
         key_positions: rotary positions of the keys, (B, K).
         key_exempt: keys that no window hides (sink and memory), (B, K) bool.
+        products: attend by plain matrix products instead of SDPA. Training on a processor sets it: there
+            SDPA's backward in bfloat16 takes two to three times as long (docs/training.md).
     """
 
     gate: tuple[int, int] | None = None
@@ -31,7 +33,9 @@ class AttentionCall:
     query_positions: Tensor | None = None
     key_positions: Tensor | None = None
     key_exempt: Tensor | None = None
+    products: bool = False
     _windowed: dict[int, Tensor] = field(default_factory=dict)
+    _biases: dict[int, Tensor] = field(default_factory=dict)
 
     def windowed_mask(self, window: int) -> Tensor | None:
         """The mask of a sliding-window layer: text further back than `window` positions is hidden.
@@ -49,6 +53,15 @@ class AttentionCall:
             # A query always keeps itself: distance 0 is within any window.
             self._windowed[window] = self.mask & near[:, None]
         return self._windowed[window]
+
+    def bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
+        """A mask as what is added to scores, made once for all layers that share it."""
+        if id(mask) not in self._biases:
+            lowest = torch.finfo(dtype).min
+            self._biases[id(mask)] = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+                ~mask, lowest
+            )
+        return self._biases[id(mask)]
 
     def to(self, device: torch.device | str) -> AttentionCall:
         """The same call with its tensors on `device`."""

@@ -25,6 +25,20 @@ def _repeat(x: Tensor, groups: int) -> Tensor:
     return x if groups == 1 else x.repeat_interleave(groups, dim=1)
 
 
+def _products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """SDPA's formula with the heads of one key/value head side by side, so that keys are not repeated."""
+    batch, heads, queries, width = q.shape
+    shared = k.shape[1]
+    rows = heads // shared * queries
+    scores = torch.bmm(
+        (q * scale).reshape(batch * shared, rows, width),
+        k.reshape(batch * shared, -1, width).transpose(1, 2),
+    )
+    weights = torch.softmax(scores.view(batch, heads, queries, -1) + bias, dim=-1)
+    mixed = torch.bmm(weights.view(batch * shared, rows, -1), v.reshape(batch * shared, -1, width))
+    return mixed.view(batch, heads, queries, width)
+
+
 def _softcapped(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, cap: float) -> Tensor:
     scores = torch.matmul(q, k.transpose(-1, -2)) * scale
     scores = torch.tanh(scores / cap) * cap
@@ -96,6 +110,8 @@ def loma_attention(
         out = _softcapped(query, _repeat(key, groups), _repeat(value, groups), mask, scale, float(cap))
     elif sinks is not None:
         out = _with_sinks(query, _repeat(key, groups), _repeat(value, groups), mask, scale, sinks)
+    elif loma is not None and loma.products and mask is not None:
+        out = _products(query, key, value, loma.bias(mask, query.dtype), scale)
     else:
         # On CUDA grouped heads with a mask fall back to the slow kernel; repeating is faster there.
         grouped = groups > 1 and query.device.type == "cpu"

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from loma_memory.engine import fetch
+from loma_memory.engine.digests import record_identity, weights_digest
 from loma_memory.errors import AdapterError
 
 
@@ -55,6 +56,7 @@ def merged(plain: Path, adapter: Path, name: str, *, progress: Callable[[str], N
     made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
         merge(model, adapter).save_pretrained(made)
+        record_identity(made, f"{weights_digest(plain, None)}+{tag}")
         AutoTokenizer.from_pretrained(plain).save_pretrained(made)
         made.chmod(0o755)
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 
 from loma_memory.attention import ATTENTION, register
 from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.engine.digests import weights_digest
 from loma_memory.engine.device import pick_device, pick_dtype
 from loma_memory.engine.support import check_supported, position_limit
 from loma_memory.errors import ModelError
@@ -69,6 +68,7 @@ def load(
     *,
     device: str | None = None,
     dtype: str | None = None,
+    text_adapter: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LoadedModel:
     """Load a model.
@@ -77,6 +77,7 @@ def load(
         name: an alias (see `loma_memory.engine.aliases`), a local folder, or a Hugging Face id.
         device: cpu, cuda, mps; None picks.
         dtype: float32, bfloat16, float16; None picks.
+        text_adapter: folder of an ordinary LoRA to merge in first.
         progress: told what is being done, for the first start that downloads.
 
     Raises:
@@ -85,11 +86,25 @@ def load(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from loma_memory.engine.aliases import is_alias, resolve  # reads files of the package only when asked
+    from loma_memory.engine.aliases import (
+        DEFAULT_MODEL,
+        PLAIN_MODEL,
+        is_alias,
+        resolve,
+    )  # reads files of the package only when asked
 
     where = pick_device(device)
     precision = pick_dtype(where, dtype)
+    if not is_alias(name) and not Path(name).is_dir() and (name.count("/") != 1 or name[0] in "./~"):
+        known = ", ".join((DEFAULT_MODEL, PLAIN_MODEL))
+        raise ModelError(
+            f"no model {name!r}: it is no folder, no Hugging Face id (owner/name), and not {known}"
+        )
     source = str(resolve(name, progress=progress)) if is_alias(name) else name
+    if text_adapter is not None:
+        from loma_memory.engine.merged import merged
+
+        source = str(merged(Path(source), Path(text_adapter), Path(source).name, progress=progress))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=precision)
@@ -100,39 +115,3 @@ def load(
         ) from None
     model.to(where)
     return prepare(model, tokenizer, name, weights_digest(Path(source), model))
-
-
-def weights_digest(folder: Path, model: Any) -> str:
-    """blake2b of the weights: of the safetensors files where there are any, else of the tensors.
-
-    Hashing costs about a second a gigabyte, so a file's digest is kept beside it with its size and time.
-    """
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    whole = hashlib.blake2b(digest_size=32)
-    if not files:
-        for key, tensor in sorted(model.state_dict().items()):
-            whole.update(key.encode())
-            whole.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return "b2:" + whole.hexdigest()
-    for file in files:
-        whole.update(file.name.encode() + b"\0" + _file_digest(file).encode())
-    return "b2:" + whole.hexdigest()
-
-
-def _file_digest(file: Path) -> str:
-    stat = file.stat()
-    note = file.with_suffix(".digest.json")
-    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if {k: known.get(k) for k in seen} == seen:
-            return str(known["blake2b"])
-    except (OSError, ValueError, KeyError, AttributeError):
-        pass
-    with file.open("rb") as handle:
-        digest = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-    try:
-        note.write_text(json.dumps({**seen, "blake2b": digest}), encoding="utf-8")
-    except OSError:
-        pass  # a read-only model folder only costs the hashing again
-    return digest

@@ -259,6 +259,74 @@ UNKNOWN = (
 """Answers to a question about what was never said."""
 
 
+_TELLING = (
+    "{s}",
+    "{s}",
+    "{s}",
+    "{s}",
+    "You know, {t}",
+    "Did I mention it? {s}",
+    "For what it's worth, {t}",
+    "Fun fact: {t}",
+    "Something about me: {t}",
+    "To be honest, {t}",
+    "Not that it matters, but {t}",
+    "Let me tell you: {t}",
+)
+
+_ASKING = (
+    "Any idea what {n} is?",
+    "Could you say what {n} is?",
+    "I wonder if you still know {n}.",
+    "Please repeat {n}.",
+    "Say {n}, please.",
+    "What did I say about {n}?",
+    "What have I told you about {n}?",
+    "Let's see if you know {n}.",
+    "{N}?",
+    "And {n} is ...?",
+)
+
+_NOUNS = {
+    "name": "my name",
+    "home": "the place where I live",
+    "birthplace": "my place of birth",
+    "job": "my occupation",
+    "allergy": "the food I'm allergic to",
+    "dish": "the food I love most",
+    "colour": "the colour I love most",
+    "instrument": "my instrument",
+    "sport": "my sport",
+    "language": "the language I'm learning",
+    "trip": "my travel destination",
+    "car": "the make of my car",
+    "age": "my age",
+    "birthday": "my birth date",
+    "code": "my code",
+    "room": "my room number",
+    "appointment": "the time of my appointment",
+    "street": "my street",
+    "studies": "my field of study",
+    "book": "my book",
+    "employer": "my employer",
+}
+
+
+def _tell(rng: random.Random, statement: str) -> str:
+    """A statement, now and then with a few words before it."""
+    starts_low = statement.split()[0] in ("My", "We", "People", "Our", "Please", "They", "Just")
+    lower = statement[0].lower() + statement[1:] if starts_low else statement
+    return rng.choice(_TELLING).format(s=statement, t=lower)
+
+
+def _ask(rng: random.Random, kind: FactKind) -> str:
+    """A question of the kind's own, or a general one with its noun."""
+    if rng.random() < 0.55:
+        return rng.choice(kind.questions)
+    noun = _NOUNS.get(kind.name, f"my {kind.name}")
+    return rng.choice(_ASKING).format(n=noun, N=noun[0].upper() + noun[1:])
+
+
 def draw_facts(rng: random.Random, count: int) -> list[Fact]:
     """`count` facts of different kinds."""
     facts = []
@@ -267,5 +335,5 @@ def draw_facts(rng: random.Random, count: int) -> list[Fact]:
         statement = rng.choice(kind.statements).replace("{v}", value)
         answer = rng.choice(kind.answers).replace("{v}", value)
         statement = statement[0].upper() + statement[1:]
-        facts.append(Fact(kind.name, value, statement, rng.choice(kind.questions), answer))
+        facts.append(Fact(kind.name, value, _tell(rng, statement), _ask(rng, kind), answer))
     return facts

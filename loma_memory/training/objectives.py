@@ -17,6 +17,19 @@ from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
 
 
+def _causal(ids: Tensor) -> AttentionCall:
+    """Plain causal attention over full rows; fillers stand at the end, where no text sees them."""
+    width = ids.shape[1]
+    order = torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
+    positions = torch.arange(width, device=ids.device).expand(len(ids), -1)
+    return AttentionCall(
+        mask=order.expand(len(ids), 1, -1, -1),
+        query_positions=positions,
+        key_positions=positions,
+        products=ids.device.type == "cpu",
+    )
+
+
 class TextObjective(nn.Module):
     """Weighted cross-entropy of the next token, for an ordinary LoRA on the text path (CCM step 1)."""
 
@@ -38,8 +51,11 @@ class TextObjective(nn.Module):
         rows, weights = padded_ids(self.sink, batch)
         device = self.model.device
         ids, weight = torch.tensor(rows, device=device), torch.tensor(weights, device=device)
-        everywhere = AttentionCall(gate=(0, ids.shape[1]))
-        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False, loma=everywhere).last_hidden_state
+        call = _causal(ids)
+        call.gate = (0, ids.shape[1])
+        hidden = (
+            self.model.get_decoder()(input_ids=ids, attention_mask=call.mask, use_cache=False, loma=call)
+        ).last_hidden_state
         targets = (weight > 0).nonzero(as_tuple=True)
         scores = logits(self.model, hidden[targets[0], targets[1] - 1]).float()
         losses = nn.functional.cross_entropy(scores, ids[targets], reduction="none")
@@ -87,10 +103,16 @@ class MemoryObjective(nn.Module):
         picked = torch.multinomial(weight.flatten(), count, generator=draw).sort().values
         rows, columns = picked // weight.shape[1], picked % weight.shape[1]
         call = one.call.to(device)
+        call.products = device.type == "cpu"
         text = self.model.get_input_embeddings()(one.ids.to(device))
         with torch.no_grad():
-            teacher = decoder(inputs_embeds=text, use_cache=False).last_hidden_state[rows, columns - 1]
+            plain = _causal(one.ids.to(device))
+            teacher = decoder(
+                inputs_embeds=text, attention_mask=plain.mask, use_cache=False, loma=plain
+            ).last_hidden_state[rows, columns - 1]
             target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
+            expected = target.exp()
+            entropy = -(expected * target).sum()
         memory = self.tokens(one.memory_index.to(device)).to(text.dtype)
         hidden = decoder(
             inputs_embeds=torch.cat([text, memory], dim=1),
@@ -100,7 +122,7 @@ class MemoryObjective(nn.Module):
             loma=call,
         ).last_hidden_state[rows, columns - 1]
         got = torch.log_softmax(logits(self.model, hidden).float(), dim=-1)
-        loss = (target.exp() * (target - got)).sum()
+        loss = -(expected * got).sum() - entropy
         hit = (target.argmax(-1) == got.argmax(-1)).sum()
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
         return loss, torch.tensor(float(count), device=device), figures

@@ -1,0 +1,38 @@
+"""Results as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loma_memory.errors import UsageError
+
+
+def plot_dialogue(results: Sequence[dict[str, Any]], picture: str | Path) -> None:
+    """Next-token loss by turn: full context, none, and every method.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise UsageError("plots need matplotlib: pip install 'loma-memory[train]'") from None
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    turns = [row["turn"] for row in results[0]["by_turn"]]
+    for name, colour in (("none", "0.6"), ("full", "black")):
+        axes.plot(turns, [r["loss"][name] for r in results[0]["by_turn"]], color=colour, label=name)
+    for result in results:
+        label = f"{result['method']} {result['ratio'] or ''} ({result['gap_recovered']:.3f} of the gap)"
+        axes.plot(turns, [r["loss"]["memory"] for r in result["by_turn"]], label=label)
+    axes.set_xlabel("turn")
+    axes.set_ylabel("next-token loss (nats)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(picture, dpi=120)
+    plt.close(figure)

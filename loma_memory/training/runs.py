@@ -1,0 +1,137 @@
+"""The two trainings, whole: the text adapter (CCM's step 1) and the memory adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loma_memory.adapter import AdapterSettings, MemoryAdapter
+from loma_memory.data import Dialogue, read_dialogues
+from loma_memory.engine.models import LoadedModel
+from loma_memory.errors import UsageError
+from loma_memory.methods import METHODS, method
+from loma_memory.training.batches import Batches, Mixture
+from loma_memory.training.encode import Weights
+from loma_memory.training.loop import LoopSettings, train
+from loma_memory.training.objectives import MemoryObjective, TextObjective
+from loma_memory.training.prompts import own_answers
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MemoryRun:
+    """Settings of a memory adapter's training.
+
+    Attributes:
+        method: what to train for.
+        ratios: tokens of text per slot; one is drawn a step, so a ratio named twice counts twice.
+        rank: rank of the low-rank update; its scale is 1.
+        loop: steps, learning rate, seed.
+        mixture: rows of a batch.
+        positions: targets sampled a step.
+        answer_weight: how much oftener a planted answer is sampled than other words.
+        per_file: dialogues taken from each file.
+    """
+
+    loop: LoopSettings
+    mixture: Mixture
+    method: str = "ccm-concat"
+    ratios: tuple[float, ...] = (8.0, 8.0, 8.0, 4.0, 6.0, 12.0, 16.0, 16.0)
+    rank: int = 32
+    positions: int = 704
+    answer_weight: float = 4.0
+    per_file: int = 6000
+
+
+@dataclass(frozen=True)
+class TextRun:
+    """Settings of a text adapter's training.
+
+    Attributes:
+        rank: rank of the low-rank update; its scale is 2.
+        loop: steps, learning rate, seed.
+        mixture: rows of a batch.
+        user_weight: weight of the dialogues' user words beside that of answers, 1.
+        per_file: dialogues taken from each file.
+    """
+
+    loop: LoopSettings
+    mixture: Mixture
+    rank: int = 16
+    user_weight: float = 0.15
+    per_file: int = 4000
+
+
+def train_memory(
+    loaded: LoadedModel, files: Sequence[str | Path], run: MemoryRun, folder: Path, report: Report = print
+) -> list[dict[str, Any]]:
+    """Train a memory adapter; `folder/adapter` holds it after every checkpoint.
+
+    Raises:
+        DataError: a file breaks the format.
+        UsageError: the method needs no adapter, or a ratio is below 1.
+    """
+    if run.method not in METHODS or not METHODS[run.method].needs_adapter:
+        trained = [name for name, m in METHODS.items() if m.needs_adapter]
+        raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
+    methods = [method(run.method, ratio=r) for r in run.ratios]
+    groups = _groups(files, run.per_file)
+    torch.manual_seed(run.loop.seed)
+    settings = AdapterSettings(method=run.method, rank=run.rank, alpha=run.rank)
+    adapter = MemoryAdapter.create(loaded.model, settings)
+    sink = loaded.format.header_ids()
+    weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
+    batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
+    objective = MemoryObjective(adapter.model, adapter.tokens, methods, sink, run.positions)
+
+    def save(_done: int) -> None:
+        adapter.save(folder / "adapter", base_digest=loaded.digest, dtype=torch.bfloat16)
+
+    _say_plan(report, run, groups)
+    return train(objective, adapter.parameters(), batches, run.loop, folder, report=report, on_save=save)
+
+
+def train_text(
+    loaded: LoadedModel, files: Sequence[str | Path], run: TextRun, folder: Path, report: Report = print
+) -> list[dict[str, Any]]:
+    """Train an ordinary LoRA that answers from what it was told; `folder/adapter` holds it.
+
+    The model's own answers to general prompts are mixed in, so that nothing else is lost; they are made
+    first and kept in `folder/answers.json`.
+
+    Raises:
+        DataError: a file breaks the format.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    groups = _groups(files, run.per_file)
+    own = own_answers(loaded, folder / "answers.json", seed=run.loop.seed, progress=report)
+    torch.manual_seed(run.loop.seed)
+    config = LoraConfig(
+        r=run.rank, lora_alpha=2 * run.rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    wrapped = get_peft_model(loaded.model, config)
+    weights = Weights(user=run.user_weight, assistant=0.0, answer=1.0)
+    batches = Batches(loaded.format, groups, run.mixture, weights, own=own, seed=run.loop.seed)
+    objective = TextObjective(wrapped.get_base_model(), loaded.format.header_ids())
+
+    def save(_done: int) -> None:
+        wrapped.save_pretrained(str(folder / "adapter"))
+
+    _say_plan(report, run, groups)
+    return train(
+        objective, list(wrapped.parameters()), batches, run.loop, folder, report=report, on_save=save
+    )
+
+
+def _groups(files: Sequence[str | Path], per_file: int) -> list[list[Dialogue]]:
+    return [read_dialogues([f], limit=per_file) for f in files]
+
+
+def _say_plan(report: Report, run: Any, groups: Sequence[Sequence[Dialogue]]) -> None:
+    report(f"{sum(map(len, groups))} dialogues of {len(groups)} files; {asdict(run)}")
