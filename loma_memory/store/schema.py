@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from loma_memory.errors import SchemaError
+from loma_memory.errors import SchemaError, StoreError
 from loma_memory.store.database import Database
 from loma_memory.store.failpoints import reach
 from loma_memory.store.tables import VERSION_TABLE
@@ -30,6 +30,8 @@ def prepare(database: Database) -> None:
         StoreError: it cannot be read, or cannot be written and needs to be.
     """
     with database.read() as connection:
+        if not database.sqlite:
+            _check_encoding(connection, database)
         if _is_current(stored_revision(connection), database):
             return
     with database.write() as connection:
@@ -39,6 +41,12 @@ def prepare(database: Database) -> None:
             return  # another process came first
         _upgrade(connection)
         reach("migrate.upgraded")
+
+
+def _check_encoding(connection: Connection, database: Database) -> None:
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise StoreError(f"{database.url.render_as_string()} has encoding {encoding}; a store needs UTF8")
 
 
 def _is_current(revision: str | None, database: Database) -> bool:
