@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from loma_memory.engine.decode import decode
 from loma_memory.engine.models import LoadedModel, load
 from loma_memory.engine.reader import Reader, Turn
 from loma_memory.engine.replies import ReplySettings, TextStream
+from loma_memory.engine.tool_format import ToolFormat
 from loma_memory.errors import AdapterError, UsageError
 from loma_memory.memory import MemoryState, Segment, codec
 from loma_memory.memory.fingerprint import digest, fingerprint
@@ -187,19 +189,41 @@ class Engine:
         turn: Sequence[Message],
         settings: ReplySettings,
         system: str | None = None,
+        tools: Sequence[dict[str, Any]] = (),
+        begin: str = "",
     ) -> TextStream:
         """Answer the messages of an open turn.
 
+        Args:
+            state: memory of the turns before.
+            turn: the messages.
+            settings: of the reply.
+            system: system prompt.
+            tools: JSON schemas of tools that may be called.
+            begin: what the reply begins with; it is not part of the stream.
+
         Raises:
             UsageError: the turn and the longest reply do not fit the model's range.
+            ModelError: there are tools, and the model's chat template has none.
         """
         form = self.loaded.format
-        ids: Turn = [*self.tokens(turn), form.prefix_ids("assistant")]
+        ids: Turn = [*self.tokens(turn), form.prefix_ids("assistant") + form.plain(begin)]
         header = form.system_ids(system) if system else None
+        if tools:
+            header = self.tools.header_ids(system, tools)
         done = self.reader.run([state], [ids], header=header, reserve=settings.max_tokens)
         flat = [i for m in ids for i in m]
         steps = decode(self.reader, done, [flat], settings.sampling, settings.max_tokens)
         return TextStream(form.tokenizer, steps, settings)
+
+    @cached_property
+    def tools(self) -> ToolFormat:
+        """How the model is told of tools.
+
+        Raises:
+            ModelError: its chat template has none.
+        """
+        return ToolFormat(self.loaded.format, self.loaded.name)
 
     def prompt_tokens(self, turn: Sequence[Message]) -> int:
         """Tokens that are read to answer the messages of an open turn, template included."""

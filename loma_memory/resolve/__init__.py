@@ -6,7 +6,7 @@ does both around a reply. Chat frameworks and the server need nothing else.
 
 from loma_memory.resolve.commit import branch_label, commit, forget
 from loma_memory.resolve.handles import handle_of, parse_handle
-from loma_memory.resolve.host import Host, HostReply, Usage
+from loma_memory.resolve.host import Host, HostReply, Request, Usage
 from loma_memory.resolve.plan import HostMessage, Plan, resolve
 from loma_memory.resolve.pool import shared_host
 
@@ -15,6 +15,7 @@ __all__ = [
     "HostMessage",
     "HostReply",
     "Plan",
+    "Request",
     "Usage",
     "branch_label",
     "commit",

@@ -6,10 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from loma_memory.data import Message, group
 from loma_memory.engine.engine import Engine
 from loma_memory.engine.replies import ReplySettings, TextStream
+from loma_memory.engine.tool_format import ToolCall
 from loma_memory.errors import SessionConflict, SessionNotFound
 from loma_memory.memory import MemoryState
 from loma_memory.resolve.commit import check_session, commit, forget
@@ -38,6 +40,32 @@ class Usage:
     output: int
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a host asks for.
+
+    Attributes:
+        messages: as the host sends them; the system prompt is not part of memory.
+        session: the session that it belongs to, if any.
+        explicit: whether the caller named that session for this very call, so that a request without
+            history continues it.
+        namespace: whose; None for the host's own.
+        settings: of the reply; None for the host's own.
+        save: whether the turn is remembered.
+        tools: JSON schemas of tools that may be called.
+        begin: what the reply has to begin with.
+    """
+
+    messages: Sequence[HostMessage]
+    session: str | None = None
+    explicit: bool = False
+    namespace: str | None = None
+    settings: ReplySettings | None = None
+    save: bool = True
+    tools: Sequence[dict[str, Any]] = ()
+    begin: str = ""
+
+
 class Host:
     """An engine and a store, asked with lists of messages. May be used from many threads.
 
@@ -63,55 +91,23 @@ class Host:
         self._kept: OrderedDict[tuple[str, str], MemoryState] = OrderedDict()
         self._room, self._lock = states, threading.Lock()
 
-    def reply(
-        self,
-        messages: Sequence[HostMessage],
-        *,
-        session: str | None = None,
-        explicit: bool = False,
-        namespace: str | None = None,
-        settings: ReplySettings | None = None,
-        save: bool = True,
-    ) -> HostReply:
-        """Answer a request.
-
-        Args:
-            messages: the request, as the host sends it; the system prompt is not part of memory.
-            session: the session that it belongs to, if any.
-            explicit: whether the caller named that session for this very call, so that a request
-                without history continues it.
-            namespace: whose; None for the host's own.
-            settings: of the reply; None for the host's own.
-            save: whether the turn is remembered.
+    def reply(self, request: Request) -> HostReply:
+        """Answer a request; the reply comes in pieces.
 
         Raises:
             UsageError: there is nothing to answer, or the session's name is not allowed.
             HandleNotFound: a handle's conversation is not saved, and its text was not sent.
+            ModelError: the request has tools, and the model's chat template has none.
         """
-        check_session(session)
-        owner = self.namespace if namespace is None else namespace
-        return HostReply(self, tuple(messages), owner, session, explicit, settings or self.settings, save)
+        check_session(request.session)
+        if request.tools:
+            _ = self.engine.tools  # says so at once where the model has none
+        return HostReply(self, request)
 
-    def answer(
-        self,
-        messages: Sequence[HostMessage],
-        *,
-        session: str | None = None,
-        explicit: bool = False,
-        namespace: str | None = None,
-        settings: ReplySettings | None = None,
-        save: bool = True,
-    ) -> HostReply:
+    def answer(self, request: Request) -> HostReply:
         """As `reply`, finished. Where another writer appended to the session first, it answers anew."""
         for left in reversed(range(_RETRIES)):
-            made = self.reply(
-                messages,
-                session=session,
-                explicit=explicit,
-                namespace=namespace,
-                settings=settings,
-                save=save,
-            )
+            made = self.reply(request)
             try:
                 for _ in made:
                     pass
@@ -174,29 +170,27 @@ class HostReply:
 
     Attributes:
         plan: where the request went on.
+        calls: the tools that it calls, once it has ended.
         handle: handle of the conversation, this reply included, once saved; else None.
         holder: name of the session or branch that holds it, once saved; else None.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        messages: tuple[HostMessage, ...],
-        namespace: str,
-        session: str | None,
-        explicit: bool,
-        settings: ReplySettings,
-        save: bool,
-    ) -> None:
+    def __init__(self, host: Host, request: Request) -> None:
         """Use `Host.reply`."""
-        self._host, self._settings, self._save = host, settings, save
-        self._session, self._explicit = session, explicit
-        self._system = system_text(messages)
-        self.plan = resolve(host.store, messages, namespace=namespace, session=session, explicit=explicit)
+        self._host, self._request = host, request
+        self.plan = resolve(
+            host.store,
+            request.messages,
+            namespace=host.namespace if request.namespace is None else request.namespace,
+            session=request.session,
+            explicit=request.explicit,
+        )
+        self.calls: tuple[ToolCall, ...] = ()
         self.handle: str | None = None
         self.holder: str | None = None
         self._stream: TextStream | None = None
         self._read = self._cached = self._reread = 0
+        self._content = ""
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[str]:
@@ -209,8 +203,14 @@ class HostReply:
 
     @property
     def text(self) -> str:
-        """The reply so far."""
-        return canonical_text(self._stream.text) if self._stream is not None else ""
+        """The reply so far, calls of tools included."""
+        made = self._stream.text if self._stream is not None else ""
+        return canonical_text(self._request.begin + made)
+
+    @property
+    def content(self) -> str:
+        """The reply without calls of tools."""
+        return self._content if self.calls else self.text
 
     @property
     def finish(self) -> str:
@@ -236,11 +236,23 @@ class HostReply:
         state, written = engine.remember(state, earlier)
         self._reread = state.text_tokens - before
         self._read = self._reread + engine.prompt_tokens(asked)
-        self._stream = engine.reply(state, asked, self._settings, self._system)
+        request = self._request
+        settings = request.settings or self._host.settings
+        self._stream = engine.reply(
+            state, asked, settings, system_text(request.messages), request.tools, request.begin
+        )
+        if request.begin:
+            yield request.begin
         yield from self._stream
-        if not self._save:
+        said = self.text
+        if request.tools:
+            content, calls = engine.tools.parse(said)
+            self._content, self.calls = content, tuple(calls)
+            # Hosts give calls back as values; written anew they look like this.
+            said = canonical_text(engine.tools.said(content, calls)) if calls else said
+        if not request.save:
             return
-        turn = (*asked, Message("assistant", self.text)) if self.text else asked
+        turn = (*asked, Message("assistant", said)) if said else asked
         state, last = engine.remember(state, [turn])
         head = commit(
             self._host.store,
@@ -249,8 +261,8 @@ class HostReply:
             [new_segment(w) for segments in (*written, *last) for w in segments],
             engine.fingerprint,
             engine.settings,
-            session=self._session,
-            explicit=self._explicit,
+            session=request.session,
+            explicit=request.explicit,
         )
         self._host.keep(plan.namespace, head.head_id, state)
         self.handle, self.holder = handle_of(head.head_id, head.messages), head.name

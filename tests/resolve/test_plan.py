@@ -152,7 +152,7 @@ def test_an_unknown_handle_is_read_again_or_refused(store: Store) -> None:
     assert forget(store, "s") == 1
     whole = [user("u1"), bot("a1"), user("u2"), bot("a2", handle), user("u3")]
     assert texts(resolve(store, whole)) == ["u1", "a1", "u2", "a2", "u3"]
-    with pytest.raises(HandleNotFound, match="4 messages.*only 1"):
+    with pytest.raises(HandleNotFound, match=r"4 messages.*only 1"):
         resolve(store, whole[3:])
 
 
