@@ -120,9 +120,19 @@ class ChatFormat:
         Raises:
             UsageError: unknown role.
         """
+        return self.targets(role, text)[0]
+
+    def targets(self, role: str, text: str) -> tuple[list[int], list[bool]]:
+        """Tokens of a whole message, and which of them are its words: its text and the token that ends it.
+
+        Raises:
+            UsageError: unknown role.
+        """
         if role not in self.prefixes:
             raise UsageError(f"role must be one of {', '.join(self.prefixes)}, got {role!r}")
-        return [*self.prefix_ids(role), *self.plain(text.strip()), *self.suffix_ids(role)]
+        before, body, after = self.prefix_ids(role), self.plain(text.strip()), self.suffix_ids(role)
+        words = [False] * len(before) + [True] * len(body) + [i == 0 for i in range(len(after))]
+        return before + body + after, words
 
 
 def _render(tokenizer: Any, turns: list[tuple[str, str]]) -> str:

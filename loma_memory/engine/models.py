@@ -107,7 +107,7 @@ def load(
         source = str(merged(Path(source), Path(text_adapter), Path(source).name, progress=progress))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=precision)
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=precision)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()
         raise ModelError(

@@ -138,7 +138,11 @@ class Reader:
         head_length = head_keys.shape[2]
         head = TokenLayout.of(SINK, -1, -1, range(self.sink - head_length, self.sink))
 
-        rows = [self._layout(s, t, longest + reserve, write) for s, t in zip(states, turns, strict=True)]
+        # Each row is placed by its own length: memory must not depend on what shares its batch.
+        rows = [
+            self._layout(s, t, n + reserve, write)
+            for s, t, n in zip(states, turns, lengths, strict=True)
+        ]
         past_width = head_length + max(len(r.slots) for r in rows)
         memory_width = max(len(r.memory) for r in rows)
 
@@ -183,7 +187,8 @@ class Reader:
             loma=call,
         )
         starts = torch.tensor([r.start + n for r, n in zip(rows, lengths, strict=True)])
-        assert call.key_positions is not None and call.key_exempt is not None
+        assert call.key_positions is not None
+        assert call.key_exempt is not None
         visible = torch.stack([self._open(n, e) for n, e in zip(new, every, strict=True)])
         return Pass(
             hidden=out.last_hidden_state[:, :longest],
@@ -199,7 +204,7 @@ class Reader:
 
     def embed(self, ids: Tensor, memory_index: Tensor) -> Tensor:
         """Input embeddings, (B, T + M, hidden): text from the model, memory tokens from the table."""
-        text = self.model.get_input_embeddings()(ids)
+        text: Tensor = self.model.get_input_embeddings()(ids)
         if memory_index.shape[1] == 0 or self.tokens is None:
             return text
         return torch.cat([text, self.tokens(memory_index).to(text.dtype)], dim=1)
@@ -221,9 +226,9 @@ class Reader:
             )
         device = self.loaded.device
         positions = torch.arange(self.sink - len(ids), self.sink, device=device)[None]
-        cache = DynamicCache()
+        cache: Any = DynamicCache()
         order = torch.ones(len(ids), len(ids), dtype=torch.bool, device=device).tril()[None, None]
-        call = AttentionCall(mask=order, query_positions=positions, key_positions=positions)
+        call = AttentionCall(mask=order)  # no positions: windows spare the sink, also inside it
         self.decoder(
             input_ids=torch.tensor([list(ids)], device=device),
             attention_mask=order,

@@ -58,13 +58,18 @@ class Sampling:
         """
         scores = logits.float()
         if self.repetition_penalty != 1.0 and seen.shape[1]:
-            ids = seen.clamp(min=0)
-            old = scores.gather(1, ids)
-            new = torch.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)
-            scores = scores.scatter(1, ids, torch.where(seen >= 0, new, old))
+            # Fillers go to a column of their own, which is dropped: token 0 may have been seen, too.
+            width = scores.shape[1]
+            marks = torch.zeros(len(scores), width + 1, dtype=torch.bool, device=scores.device)
+            marks = marks.scatter(1, torch.where(seen >= 0, seen, width), True)[:, :width]
+            penalty = self.repetition_penalty
+            scores = torch.where(
+                marks, torch.where(scores > 0, scores / penalty, scores * penalty), scores
+            )
         if self.temperature == 0.0:
             return scores.argmax(dim=-1)
-        scores = scores / self.temperature
+        # The likeliest at 0, so that a tiny temperature cannot reach infinity.
+        scores = (scores - scores.amax(dim=-1, keepdim=True)) / self.temperature
         if self.top_k:
             kth = scores.topk(min(self.top_k, scores.shape[-1])).values[:, -1:]
             scores = scores.masked_fill(scores < kth, float("-inf"))

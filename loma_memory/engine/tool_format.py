@@ -98,6 +98,14 @@ class ToolFormat:
             return text
         return text.replace(_SAID, content) if _SAID in text else f"{content}\n{text}"
 
+    def opening(self, name: str = "") -> str:
+        """What a reply begins with that calls a tool: up to its name, or up to its arguments."""
+        said = self.said("", [ToolCall(_SAID, {_GOT: 1})])
+        if not name:
+            return said.split(_SAID)[0]
+        upto = said.split(_GOT)[0]
+        return upto[: upto.rindex("{")].replace(_SAID, name)
+
     def result(self, content: str) -> str:
         """The text of a user's message that gives a tool's result."""
         call = {"type": "function", "id": "call00000", "function": {"name": "look", "arguments": {}}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loma_memory.data import Message
 from loma_memory.engine.chat_format import ChatFormat
 from loma_memory.training.planting import Sample
 
@@ -40,22 +39,14 @@ class Weights:
     answer: float
 
 
-def message_targets(form: ChatFormat, message: Message) -> tuple[list[int], list[bool]]:
-    """Tokens of a message, and which of them are its words: its text and the token that ends it."""
-    prefix = form.prefix_ids(message.role)
-    body = form.plain(message.text)
-    suffix = form.suffix_ids(message.role)
-    words = [False] * len(prefix) + [True] * len(body) + [i == 0 for i in range(len(suffix))]
-    return prefix + body + suffix, words
-
-
 def encode(form: ChatFormat, sample: Sample, weights: Weights, first_turn: int = 0) -> Encoded:
     """Encode a sample; targets in turns before `first_turn` weigh 0."""
-    turns, flat = [], []
+    turns: list[tuple[tuple[int, ...], ...]] = []
+    flat: list[float] = []
     for t, turn in enumerate(sample.turns):
         messages = []
         for m, message in enumerate(turn):
-            ids, words = message_targets(form, message)
+            ids, words = form.targets(message.role, message.text)
             if (t, m) in sample.answers:
                 weight = weights.answer
             else:

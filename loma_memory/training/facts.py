@@ -82,6 +82,40 @@ def _pet(animal: str) -> FactKind:
     )
 
 
+def _person(word: str) -> FactKind:
+    def draw(rng: random.Random) -> str:
+        title = rng.choice(("Mr ", "Mrs ", "Dr ", "Miss ", "Ms ", ""))
+        return title + (v.made_up(rng) if rng.random() < 0.6 else rng.choice(v.FIRST_NAMES))
+
+    return _kind(
+        f"{word}'s name",
+        draw,
+        f"My {word} is {{v}}. | {{v}} is my {word}. | I talked to my {word}, {{v}}, yesterday. | My {word} {{v}} called me."
+        f" | The name of my {word} is {{v}}. | My {word} goes by {{v}}.",
+        f"Who is my {word}? | What's the name of my {word}? | How is my {word} called? | What is my {word}'s name?",
+        f"Your {word} is {{v}}. | Your {word}'s name is {{v}}.",
+    )
+
+
+def _liking(word: str) -> FactKind:
+    return _kind(
+        f"favourite {word}",
+        one_of(v.FIRST_NAMES + v.STREETS + v.BOOKS, 0.6),
+        f"My favourite {word} is {{v}}. | No {word} is better than {{v}}. | I adore {{v}}, the best {word} there is."
+        f" | When it comes to a {word}, I choose {{v}}. | {{v}} is the {word} I love. | I'm a big fan of {{v}}, the {word}."
+        f" | For years {{v}} has been my {word} of choice. | Every week I enjoy {{v}}, my favourite {word}.",
+        f"What is my favourite {word}? | Which {word} do I love? | What {word} do I choose? | Which {word} am I a fan of?"
+        f" | Which {word} do I enjoy every week?",
+        f"Your favourite {word} is {{v}}. | You love {{v}}. | It is {{v}}.",
+    )
+
+
+_PERSONS = ("neighbour", "coach", "doctor", "landlord", "roommate", "cousin", "uncle", "hairdresser", "tutor", "colleague")
+_LIKINGS = (
+    "film song band animal season flower game singer dessert fruit snack hotel restaurant park beach museum comic"
+    " magazine painter writer shop cheese tea beer juice club actor podcast"
+).split()
+
 KINDS: tuple[FactKind, ...] = (
     _kind(
         "name",
@@ -248,6 +282,8 @@ KINDS: tuple[FactKind, ...] = (
         for w in ("sister", "brother", "wife", "husband", "best friend", "daughter", "son", "boss")
     ),
     *(_pet(a) for a in v.ANIMALS[:8]),
+    *(_person(w) for w in _PERSONS),
+    *(_liking(w) for w in _LIKINGS),
 )
 """Kinds of facts that training plants."""
 

@@ -62,7 +62,7 @@ def plant(dialogue: Dialogue, rng: random.Random, turns: int, facts: int) -> Sam
         else:
             base[spot][0] = Message(user.role, f"{fact.statement} {user.text}")
     asked = [[Message("user", _lead(rng, f.question)), Message("assistant", f.answer)] for f in told]
-    if rng.random() < 0.12:
+    if rng.random() < 0.05:
         kind = rng.choice([k for k in KINDS if k.name not in {f.kind for f in told}])
         asked.append([Message("user", rng.choice(kind.questions)), Message("assistant", rng.choice(UNKNOWN))])
     rng.shuffle(asked)
