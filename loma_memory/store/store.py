@@ -2,89 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import select
-
-from loma_memory.errors import SessionConflict, SessionExists, SessionNotFound, StoreError, UsageError
-from loma_memory.store import bundle, chain, erase, heads, ids, search, stats, tables, transfer, verify
+from loma_memory.errors import SessionConflict, SessionExists, SessionNotFound, UsageError
+from loma_memory.store import bundle, chain, erase, heads, ids, search, transfer
 from loma_memory.store import segments as segment_rows
 from loma_memory.store.chain import Link
-from loma_memory.store.database import Database
 from loma_memory.store.failpoints import reach
-from loma_memory.store.keys import Key, parse_keys
 from loma_memory.store.records import (
-    Erased,
     Message,
     NewMessage,
     NewSegment,
     SearchHit,
     SessionHead,
-    Stats,
     StoredSegment,
-    VerifyReport,
 )
-from loma_memory.store.schema import prepare
 from loma_memory.store.unit import Unit
-from loma_memory.store.vault import Vault
+from loma_memory.store.upkeep import Upkeep
 
 
-class Store:
+class Store(Upkeep):
     """Sessions in a database. One store may be used by many threads; each process opens its own.
 
     Every method is one transaction: it happens entirely or not at all, and what it returns has been
     committed. All methods raise StoreError, in one line, where the database fails.
     """
-
-    def __init__(self, database: Database, vault: Vault) -> None:
-        """Use `Store.open`."""
-        self.database = database
-        self._vault = vault
-
-    @classmethod
-    def open(cls, url: str, *, key: Key | None = None) -> Store:
-        """Opens a database, and creates or upgrades its tables where needed.
-
-        Args:
-            url: `sqlite:///chats.db`, `sqlite://` (in memory, gone when closed) or
-                `postgresql://user@host/database`.
-            key: for encryption at rest: 32 random bytes in base64 or hexadecimal digits (`new_key`), or a
-                function that gives them. None takes the environment's LOMA_KEY, and without that there
-                is no encryption. Of several keys with commas between, the first encrypts and all decrypt.
-
-        Raises:
-            UsageError: the URL is not one of these, or the key is none.
-            SchemaError: a newer version of this library wrote the database; it was left untouched.
-            StoreError: it cannot be opened, is no database, is encrypted under another key or without
-                one being given, or is in plain text although one is.
-        """
-        database = Database(url)
-        try:
-            prepare(database)
-            database.log_ahead()
-            vault = _vault(database, key)
-        except BaseException:
-            database.close()
-            raise
-        return cls(database, vault)
-
-    def close(self) -> None:
-        """Closes the connections. Later calls raise StoreError."""
-        self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def session(self, name: str, namespace: str = "", create: bool = True) -> SessionHead:
         """A session by its name; a new, empty one if there is none and `create` is set.
@@ -264,23 +207,6 @@ class Store:
             except SessionNotFound:
                 return []
 
-    def stats(self, head: SessionHead | None = None, *, namespace: str | None = None) -> Stats:
-        """Sizes of one session, of a namespace, or (with neither given) of the whole database."""
-        with self._read() as unit:
-            if head is not None:
-                session = heads.load(unit, head.namespace, head.name)
-                return stats.of_session(unit, session.link.n, session.link.turn)
-            try:
-                return stats.of_namespace(unit, None if namespace is None else unit.namespace_n(namespace))
-            except SessionNotFound:
-                return Stats(0, 0, 0, 0, 0, 0, 0)
-
-    def namespaces(self) -> list[str]:
-        """All namespaces in which something was saved, in alphabetical order."""
-        with self._read() as unit:
-            query = select(tables.namespaces.c.name).order_by(tables.namespaces.c.name)
-            return list(unit.connection.execute(query).scalars())
-
     def fork(self, head: SessionHead, new_name: str, *, turn: int | None = None) -> SessionHead:
         """A new session with the same conversation, or its first `turn` turns. Nothing is copied.
 
@@ -358,68 +284,6 @@ class Store:
         erase.scrub(self.database)
         return moved
 
-    def delete_session(self, name: str, namespace: str = "") -> Erased:
-        """Deletes a session and all that no other session of its namespace holds.
-
-        Raises:
-            SessionNotFound: there is none of that name.
-        """
-        with self._write() as unit:
-            erased = erase.session(unit, namespace, name)
-            reach("erase.deleted")
-        reach("erase.committed")
-        return replace(erased, complete=erase.scrub(self.database))
-
-    def erase_namespace(self, namespace: str) -> Erased:
-        """Deletes a namespace with everything in it, and rewrites the database so that no byte is left.
-
-        Raises:
-            SessionNotFound: nothing was ever saved in it.
-        """
-        with self._write() as unit:
-            erased = erase.namespace(unit, namespace)
-            reach("erase.deleted")
-        reach("erase.committed")
-        return replace(erased, complete=erase.compact(self.database))
-
-    def set_expiry(self, head: SessionHead, at: datetime | timedelta | None) -> SessionHead:
-        """Sets when a session expires: a time, a while from now, or None for never.
-
-        An expired session is no longer found; `expire` deletes it, as does the making of any session.
-
-        Raises:
-            SessionNotFound: it has been deleted.
-            UsageError: the time has no time zone.
-        """
-        moment = datetime.now(UTC) + at if isinstance(at, timedelta) else at
-        with self._write() as unit:
-            session = heads.load(unit, head.namespace, head.name, heads.Lock.MOVE)
-            return heads.set_expiry(unit, session, moment)
-
-    def expire(self) -> Erased:
-        """Deletes the sessions of all namespaces whose time has come."""
-        with self._read() as unit:
-            if not erase.any_expired(unit):
-                return Erased(0, 0, 0)
-        with self._write() as unit:
-            erased = erase.expired(unit)
-        return self._scrubbed(erased)
-
-    def gc(self) -> Erased:
-        """Deletes, in all namespaces, what no session holds: mostly what rollbacks left."""
-        with self._write() as unit:
-            erased = erase.everywhere(unit)
-        return self._scrubbed(erased)
-
-    def vacuum(self) -> None:
-        """Rewrites the database without its free space, and with it the last traces of deleted rows."""
-        erase.compact(self.database)
-
-    def verify(self) -> VerifyReport:
-        """Checks every message, segment and session of the database, and reports by session."""
-        with self._read() as unit:
-            return verify.verify(unit)
-
     def export_session(self, head: SessionHead) -> bytes:
         """A file with the conversation that ends at `head`, its memory, fingerprints and checksums.
 
@@ -455,58 +319,6 @@ class Store:
         self.expire()
         with self._write() as unit:
             return transfer.restore(unit, namespace, name, packed)
-
-    def rotate_key(self, new_key: Key) -> int:
-        """Encrypts everything under a new key, and forgets the others. Returns how many rows it rewrote.
-
-        Others can read and write meanwhile, and have to open the store again with the new key when it is
-        done. Stopped half-way, it is repeated on a store that was opened with both keys, "new,old".
-
-        Raises:
-            UsageError: the store is not encrypted, or the key is none.
-        """
-        from loma_memory.store import encryption, rotation
-
-        if not isinstance(self._vault, encryption.EncryptedVault):
-            raise UsageError("only an encrypted store has a key to rotate; `encrypt_database` makes one")
-        self._vault = self._vault.with_first(parse_keys(new_key)[0])
-        done = rotation.rotate(self.database, self._vault)
-        erase.scrub(self.database)
-        return done
-
-    def _scrubbed(self, erased: Erased) -> Erased:
-        if erased.messages or erased.sessions:
-            return replace(erased, complete=erase.scrub(self.database))
-        return erased
-
-    @contextmanager
-    def _read(self) -> Iterator[Unit]:
-        with self.database.read() as connection:
-            yield Unit(connection, self._vault)
-
-    @contextmanager
-    def _write(self) -> Iterator[Unit]:
-        with self.database.write() as connection:
-            unit = Unit(connection, self._vault)
-            self._vault.check_writable(unit.connection)
-            yield unit
-
-
-def _vault(database: Database, key: Key | None) -> Vault:
-    key = key or os.environ.get("LOMA_KEY") or None
-    # Imported here: few use it, and it needs a library that need not be installed.
-    if key is not None:
-        from loma_memory.store import encryption
-
-        return encryption.open_vault(database, key)
-    with database.read() as connection:
-        ids = connection.execute(select(tables.keys.c.key_id).order_by(tables.keys.c.key_id)).scalars().all()
-    if ids:
-        raise StoreError(
-            f"{database.url.render_as_string()} is encrypted under key {', '.join(ids)}: "
-            "give the key, or set LOMA_KEY"
-        )
-    return Vault()
 
 
 def _resolve(unit: Unit, head: SessionHead | str, namespace: str) -> tuple[str, Link]:

@@ -112,6 +112,12 @@ class Searching(Kit):
         filled.delete_session("ada")
         assert self.found(filled, "nuts") == []
 
+    def test_what_was_forgotten_is_not_found(self, filled: Store) -> None:
+        """A forgotten turn's words are not found."""
+        filled.replace_after(filled.session("ada"), 1, [], [], "", {})
+        assert self.found(filled, "dinner") == []
+        assert len(self.found(filled, "nuts")) == 1
+
     def test_another_namespace_is_not_searched(self, filled: Store) -> None:
         """A namespace's search sees that namespace only."""
         assert self.found(filled, "nuts", "other") == []
