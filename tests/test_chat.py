@@ -158,7 +158,9 @@ def test_lost_segments_are_rebuilt_bit_for_bit(make: Make) -> None:
             session.send(text)
         kept = session.state
         with bot.store.database.engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE loma_segments SET data = zeroblob(length(data)) WHERE rowid = 3")
+            connection.exec_driver_sql(
+                "UPDATE loma_segments SET data = zeroblob(length(data)) WHERE rowid = 3"
+            )
         with make() as other:
             back = other.session("a")
             back.refresh()
@@ -171,7 +173,9 @@ def test_lost_segments_are_rebuilt_bit_for_bit(make: Make) -> None:
             assert again.restored, "the repair is saved"
 
 
-def test_another_ratio_never_uses_the_old_memory(make: Make, tiny: str, tiny_adapter: str, database: str) -> None:
+def test_another_ratio_never_uses_the_old_memory(
+    make: Make, tiny: str, tiny_adapter: str, database: str
+) -> None:
     with make() as bot:
         bot.session("a").send("hello there")
     other = Engine.load(tiny, adapter=tiny_adapter, ratio=2, device="cpu", dtype="float32")
@@ -310,7 +314,9 @@ def test_a_restored_session_equals_a_running_one_with_every_codec(
             assert same(running, back)
 
 
-def test_a_session_longer_than_the_model_goes_on(tmp_path_factory: pytest.TempPathFactory, database: str) -> None:
+def test_a_session_longer_than_the_model_goes_on(
+    tmp_path_factory: pytest.TempPathFactory, database: str
+) -> None:
     from tiny_chat import save_tiny, save_tiny_adapter
 
     small = save_tiny(tmp_path_factory.mktemp("small"), positions=128)

@@ -149,7 +149,9 @@ def test_a_damaged_adapter_is_refused(chat: Run, tiny_adapter: str, tmp_path: Pa
         one_line(err)
 
 
-def test_everyday_verbs(chat: Run, run: Run, database: str, tmp_path: Path, tiny: str, tiny_adapter: str) -> None:
+def test_everyday_verbs(
+    chat: Run, run: Run, database: str, tmp_path: Path, tiny: str, tiny_adapter: str
+) -> None:
     def sessions(*arguments: object) -> tuple[int, str, str]:
         return run("sessions", *arguments, "--store", database)
 
@@ -203,7 +205,9 @@ def test_verbs_refuse_in_one_line(run: Run, database: str, arguments: tuple[str,
     assert says in one_line(err)
 
 
-def test_evaluation_prints_the_documented_keys(run: Run, tiny: str, tiny_adapter: str, tmp_path: Path) -> None:
+def test_evaluation_prints_the_documented_keys(
+    run: Run, tiny: str, tiny_adapter: str, tmp_path: Path
+) -> None:
     file = tmp_path / "talk.jsonl"
     turns = [{"role": r, "content": f"words {i}"} for i in range(4) for r in ("user", "assistant")]
     file.write_text("\n".join(json.dumps({"id": str(n), "turns": turns}) for n in range(3)), encoding="utf-8")
@@ -226,7 +230,9 @@ def test_evaluation_prints_the_documented_keys(run: Run, tiny: str, tiny_adapter
 
 def test_data_errors_name_file_line_and_rule(run: Run, tiny: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.jsonl"
-    file.write_text('{"turns": [{"role": "user", "content": "a"}]}\n{"turns": [{"role": "boss", "content": "a"}]}\n')
+    file.write_text(
+        '{"turns": [{"role": "user", "content": "a"}]}\n{"turns": [{"role": "boss", "content": "a"}]}\n'
+    )
     code, _, err = run("eval", "dialogue", file, "--model", tiny, "--method", "full")
     assert code == 1
     assert f"{file}:2: turns[0].role must be" in one_line(err)

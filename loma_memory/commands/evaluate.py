@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
         "files", nargs="+", metavar="FILE", help="conversations, JSON lines, plain or gzipped"
     )
     dialogue.add_argument("--plot", metavar="FILE", help="draw the result by turn")
+    dialogue.add_argument("--codec", default="raw", help="how memory is stored: raw (bit-exact), int8, int4")
     dialogue.set_defaults(run=_dialogue, limit_default=None)
     recall.add_argument(
         "files", nargs="*", metavar="FILE", help="where to plant facts (default: bundled talk)"
@@ -69,12 +70,16 @@ def _readers(args: argparse.Namespace) -> list[Any]:
 def _dialogue(args: argparse.Namespace) -> int:
     _check(args)
     from loma_memory.data import read_dialogues
+    from loma_memory.memory.codec import check_codec
 
+    check_codec(args.codec)
     dialogues = read_dialogues(args.files, args.limit)
     from loma_memory.evaluation import dialogue
 
     results = [
-        dialogue.evaluate(r, dialogues, batch=args.batch, seed=args.seed, progress=_progress())
+        dialogue.evaluate(
+            r, dialogues, batch=args.batch, seed=args.seed, codec=args.codec, progress=_progress()
+        )
         for r in _readers(args)
     ]
     for result in results:

@@ -166,18 +166,7 @@ class Engine:
         Raises:
             IntegrityError: the bytes are not a segment of this model.
         """
-        segment = codec.decode(data, self._shape, self.loaded.dtype)
-        device = self.loaded.device
-        if device.type == "cpu":
-            return segment
-        return Segment(
-            segment.keys.to(device),
-            segment.values.to(device),
-            segment.positions,
-            segment.text_tokens,
-            segment.kind,
-            segment.first_index,
-        )
+        return codec.decode(data, self._shape, self.loaded.dtype).to(self.loaded.device)
 
     def grow(self, state: MemoryState, segments: Sequence[Segment]) -> MemoryState:
         """The state after a turn whose segments were restored."""

@@ -21,7 +21,6 @@ from loma_memory.engine.reader import Reader
 from loma_memory.errors import DataError
 from loma_memory.evaluation.walk import Step, walk, within
 from loma_memory.methods import method
-from loma_memory.training.encode import message_targets
 
 _CHUNK = 512
 """Positions whose whole output distribution is held at once."""
@@ -42,6 +41,7 @@ def evaluate(
     *,
     batch: int = 16,
     seed: int = 0,
+    codec: str = "raw",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The table of one method on some dialogues.
@@ -51,6 +51,7 @@ def evaluate(
         dialogues: conversations; longer ones than the model's range are cut at a turn, and counted.
         batch: conversations read together.
         seed: of the bootstrap.
+        codec: how segments are stored between turns.
         progress: told how many conversations are done.
 
     Returns:
@@ -78,7 +79,7 @@ def evaluate(
         if step.turn > 0:
             _score(readers, usable, step, sums)
 
-    final = walk(readers, [c.turns for c in usable], visit, batch=batch, progress=progress)
+    final = walk(readers, [c.turns for c in usable], visit, batch=batch, codec=codec, progress=progress)
     turns = sum(len(c.turns) for c in usable)
     slots = sum(s.slots for s in final["memory"])
     kept = sum(s.nbytes for s in final["memory"])
@@ -87,6 +88,7 @@ def evaluate(
     return {
         "method": reader.method.name,
         "ratio": settings.get("ratio"),
+        "codec": codec,
         "conversations": len(usable),
         "truncated": sum(len(c.turns) < len(t.turns) for c, t in zip(cut, texts, strict=True)),
         "tokens": int(total[:, 0].sum()),
@@ -116,7 +118,7 @@ def evaluate(
 def _text(reader: Reader, dialogue: Dialogue) -> _Text:
     turns, words, assistant = [], [], []
     for turn in dialogue.turns:
-        pairs = [message_targets(reader.loaded.format, m) for m in turn]
+        pairs = [reader.loaded.format.targets(m.role, m.text) for m in turn]
         turns.append([ids for ids, _ in pairs])
         words.append([w for _, ws in pairs for w in ws])
         assistant.append(

@@ -7,6 +7,7 @@ words; neither its value nor the wordings were trained on. Rows: full context, n
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -103,16 +104,21 @@ def evaluate(
 
 def correct(answer: str, probe: facts.Probe) -> bool:
     """Whether an answer names the value and none of the other options."""
-    said = answer.casefold()
-    others = [o for o in probe.options if o != probe.value and o.casefold() not in probe.value.casefold()]
-    return probe.value.casefold() in said and not any(o.casefold() in said for o in others)
+    others = [o for o in probe.options if o != probe.value and not _names(probe.value, o)]
+    return _names(answer, probe.value) and not any(_names(answer, o) for o in others)
+
+
+def _names(text: str, value: str) -> bool:
+    """Whether a text holds a value as whole words: "Canada" does not name Ada."""
+    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def answer(
     reader: Reader, states: Sequence[MemoryState], questions: Sequence[str], batch: int = 20
 ) -> list[str]:
     """Greedy answers of several sessions, as chat gives them."""
-    form, replies = reader.loaded.format, []
+    form = reader.loaded.format
+    replies: list[str] = []
     for start in range(0, len(states), batch):
         some = questions[start : start + batch]
         turns = [[form.message_ids("user", q), form.prefix_ids("assistant")] for q in some]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from loma_memory.engine.onepass import Conversation
 from loma_memory.engine.reader import Pass, Reader
-from loma_memory.memory import MemoryState
+from loma_memory.memory import MemoryState, Segment
+from loma_memory.memory import codec as codecs
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def walk(
     visit: Callable[[Step], None],
     *,
     batch: int = 16,
+    codec: str = codecs.DEFAULT_CODEC,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[MemoryState]]:
     """Read every conversation with every method.
@@ -42,6 +44,7 @@ def walk(
         conversations: turns of messages of tokens.
         visit: called after every turn of every batch.
         batch: conversations read together; those of like length share a batch.
+        codec: how segments are stored; what is read back is what later turns see, as in chat.
         progress: told how many conversations of how many are done.
 
     Returns:
@@ -56,7 +59,10 @@ def walk(
             texts = [conversations[i][turn] for i in rows]
             passes, states = {}, {}
             for name, reader in readers.items():
-                done, after = reader.remember([final[name][i] for i in rows], texts)
+                before = [final[name][i] for i in rows]
+                done = reader.run(before, texts, write=True)
+                kept = [[_stored(x, codec) for x in segments] for segments in done.segments]
+                after = [reader.method.update(b, k) for b, k in zip(before, kept, strict=True)]
                 passes[name], states[name] = done, after
                 for i, state in zip(rows, after, strict=True):
                     final[name][i] = state
@@ -64,6 +70,14 @@ def walk(
         if progress is not None:
             progress(min(start + batch, len(order)), len(order))
     return final
+
+
+def _stored(segment: Segment, codec: str) -> Segment:
+    if codec == codecs.DEFAULT_CODEC:
+        return segment
+    layers, heads, _, width = segment.keys.shape
+    back = codecs.decode(codecs.encode(segment, codec), (layers, heads, width), segment.keys.dtype)
+    return back.to(segment.keys.device)
 
 
 def within(conversation: Conversation, room: int) -> Conversation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,6 +53,10 @@ class Segment:
             self.kind,
             self.first_index + drop,
         )
+
+    def to(self, device: torch.device) -> Segment:
+        """The same segment with keys and values on `device`; positions stay on the processor."""
+        return replace(self, keys=self.keys.to(device), values=self.values.to(device))
 
     def layout(self, turn: int, message: int) -> TokenLayout:
         """What mask rules need to know of the slots, as part of message `message` of turn `turn`."""

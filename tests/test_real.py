@@ -1,0 +1,124 @@
+"""The real model with its bundled adapters: what a newcomer meets, and the figures promised of it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loma_memory.adapter import bundled
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def engine() -> object:
+    from loma_memory.engine.aliases import DEFAULT_MODEL
+    from loma_memory.engine.engine import shared
+
+    return shared(DEFAULT_MODEL)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loma_memory.cli", *arguments], capture_output=True, text=True, timeout=300
+    )
+
+
+def turn(database: str, text: str) -> dict[str, object]:
+    done = command("chat", "--store", database, "--message", text, "--json", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def test_the_bundled_adapters_are_small_and_described() -> None:
+    folders = [bundled.text_adapter(), bundled.memory_adapter()]
+    size = sum(f.stat().st_size for folder in folders for f in folder.iterdir())
+    print(f"bundled adapters: {size / 1e6:.1f} MB")
+    assert size <= 30e6
+    for folder in folders:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        for word in ("licence", "seed", "steps", "tokens", "Command"):
+            assert word in card, f"{folder.name}: the card does not say {word}"
+
+
+def test_it_is_told_a_name_in_one_process_and_knows_it_in_the_next(database: str) -> None:
+    first = turn(database, "Hi! My name is Ada and I have a dog called Biscuit.")
+    assert (first["restored"], first["turn"]) == (False, 1)
+    turn(database, "What is a good way to spend a rainy day?")
+    asked = turn(database, "What is my name?")
+    assert (asked["restored"], asked["tokens_reread"], asked["turn"]) == (True, 0, 3)
+    assert "Ada" in str(asked["reply"])
+    assert "Biscuit" in str(turn(database, "What is my dog called?")["reply"])
+
+
+def test_replies_after_a_restart_equal_those_of_a_process_that_never_stopped(
+    engine: object, tmp_path: Path
+) -> None:
+    from loma_memory import Chatbot
+    from loma_memory.engine.replies import ReplySettings
+
+    texts = ["I live in Oslo.", "Tell me about owls.", "Where do I live?", "Thanks!"]
+    settings = ReplySettings(max_tokens=40)
+    with Chatbot(store=f"sqlite:///{tmp_path / 'a.db'}", engine=engine, settings=settings) as bot:  # type: ignore[arg-type]
+        session = bot.session("s")
+        unbroken = [session.send(t) for t in texts]
+    broken = []
+    for text in texts:
+        with Chatbot(store=f"sqlite:///{tmp_path / 'b.db'}", engine=engine, settings=settings) as bot:  # type: ignore[arg-type]
+            broken.append(bot.session("s").send(text))
+    assert broken == unbroken
+
+
+def test_the_first_token_of_a_long_session_comes_as_soon_as_that_of_a_short_one(
+    engine: object, tmp_path: Path
+) -> None:
+    from loma_memory import Chatbot
+
+    url = f"sqlite:///{tmp_path / 'c.db'}"
+    with Chatbot(store=url, engine=engine) as bot:  # type: ignore[arg-type]
+        session = bot.session("long")
+        for i in range(100):
+            session.remember(
+                f"Note {i}: the parcel with number {i * 37} came on a rainy afternoon in spring."
+            )
+        session.fork("short", turn=5)
+    times: dict[str, list[float]] = {"short": [], "long": []}
+    for _ in range(7):
+        for name, found in times.items():
+            with Chatbot(store=url, engine=engine) as bot:  # type: ignore[arg-type]
+                began = time.perf_counter()
+                reply = bot.session(name).stream("How are you?")
+                next(reply)
+                found.append(time.perf_counter() - began)
+                reply.close()
+    short, long = (statistics.median(times[n]) for n in ("short", "long"))
+    print(
+        f"first token, resumed: 5 turns {short * 1e3:.0f} ms, 100 turns {long * 1e3:.0f} ms ({long / short:.2f}x)"
+    )
+    assert long / short <= 1.5
+
+
+def test_a_chat_stays_below_two_gib(database: str) -> None:
+    turn(database, "Hello!")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(f"peak memory of a chat: {peak:.2f} GiB")
+    assert peak < 2.0
+
+
+def test_a_later_start_is_ready_in_seconds(database: str) -> None:
+    turn(database, "Hello!")
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = command("chat", "--store", database, "--threads", "1")  # no input: ready, and out again
+        times.append(time.perf_counter() - began)
+        assert done.returncode == 0, done.stderr
+    print(f"start to ready, whole process: {min(times):.2f} s (best of 3)")
+    assert min(times) < 5.0
