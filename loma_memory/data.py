@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,7 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
-        opened = gzip.open(path, "rb") if packed else path.open("rb")
-        with opened as lines:
+        with (gzip.open if packed else open)(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
@@ -63,12 +63,14 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
                     yield number, json.loads(line.decode("utf-8"))
                 except UnicodeDecodeError as error:
                     raise DataError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line") from None
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise DataError(f"{path}:{number}: not JSON: {error}") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except EOFError:
         raise DataError(f"{path}: the gzip file ends too early") from None
+    except zlib.error as error:
+        raise DataError(f"{path}: the gzip file is damaged: {error}") from None
 
 
 def parse_dialogue(value: Any, where: str) -> Dialogue:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -20,6 +23,8 @@ from loma_memory.errors import AdapterError
 TABLE_FILE = "loma_memory_tokens.safetensors"
 """Name of the memory-token table in an adapter's folder."""
 
+WEIGHTS_FILE = "adapter_model.safetensors"
+CONFIG_FILE = "adapter_config.json"
 NAME = "default"
 
 # A plain PEFT load knows nothing of the gate. With this token PEFT's own activated LoRA looks for an
@@ -63,8 +68,9 @@ class MemoryAdapter:
             task_type="CAUSAL_LM",
             alora_invocation_tokens=_NEVER,
         )
-        wrapped = get_peft_model(model, config)
-        inner = wrapped.get_base_model()
+        with _quiet_peft():
+            wrapped = get_peft_model(model, config)
+        inner: Any = wrapped.get_base_model()
         embed = inner.get_input_embeddings()
         tokens = MemoryTokens(settings.table_rows, inner.config.get_text_config().hidden_size)
         tokens.initialise(embed, inner.config.get_text_config().vocab_size)
@@ -90,15 +96,23 @@ class MemoryAdapter:
                 f"the adapter in {folder} was trained on other weights "
                 f"({settings.base_digest[:15]}… there, {base_digest[:15]}… here)"
             )
+        names = _check_files(folder)
         table = _read_table(folder, settings, model.config.get_text_config().hidden_size)
         tokens = MemoryTokens(*table.shape)
         tokens.weight.data.copy_(table)
         tokens.to(model.device)
         try:
-            wrapped = PeftModel.from_pretrained(model, str(folder), low_cpu_mem_usage=True)
+            with _quiet_peft():
+                wrapped = PeftModel.from_pretrained(model, str(folder), low_cpu_mem_usage=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AdapterError(f"cannot load the adapter in {folder}: {reason}") from None
+        lacking = names ^ set(get_peft_model_state_dict(wrapped))  # peft only warns of them
+        if lacking:
+            raise AdapterError(
+                f"the adapter in {folder} is not one for this model: {len(lacking)} weights are missing or "
+                f"foreign, the first is {min(lacking)}"
+            )
         return cls(wrapped, tokens, settings)
 
     def save(self, folder: str | Path, *, base_digest: str | None = None, dtype: Any = None) -> None:
@@ -114,10 +128,10 @@ class MemoryAdapter:
         if base_digest is not None:
             self.settings = replace(self.settings, base_digest=base_digest)
         self._wrapped.save_pretrained(str(folder))
-        weights = folder / "adapter_model.safetensors"
+        weights = folder / WEIGHTS_FILE
         if dtype is not None:
             save_file({k: v.to(dtype) for k, v in load_file(weights).items()}, weights)
-        config = folder / "adapter_config.json"
+        config = folder / CONFIG_FILE
         described = json.loads(config.read_text(encoding="utf-8"))
         described["base_model_name_or_path"] = None  # a path of this machine means nothing elsewhere
         config.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -128,6 +142,48 @@ class MemoryAdapter:
         """Everything that trains: low-rank weights and memory tokens."""
         lora = [p for n, p in self.model.named_parameters() if "lora_" in n]
         return [*lora, self.tokens.weight]
+
+
+# Anything else would act on text as well, or load what is no tensor.
+_PLAIN: dict[str, Any] = {
+    "peft_type": "LORA",
+    "task_type": "CAUSAL_LM",
+    "bias": "none",
+    "lora_bias": False,
+    "modules_to_save": None,
+    "trainable_token_indices": None,
+    "layer_replication": None,
+    "target_parameters": None,
+    "use_dora": False,
+}
+
+
+@contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """Silence: peft 0.21 asks for a name that transformers 5.23 deprecates, and warns where we raise."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
+        yield
+
+
+def _check_files(folder: Path) -> set[str]:
+    """Check PEFT's two files before PEFT reads them; the names of the weights."""
+    try:
+        described = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        with safe_open(folder / WEIGHTS_FILE, "pt") as opened:
+            names = set(opened.keys())
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise AdapterError(f"cannot read the adapter in {folder}: {reason}") from None
+    if not isinstance(described, dict):
+        raise AdapterError(f"{folder / CONFIG_FILE} is not an object")
+    for key, value in _PLAIN.items():
+        if described.get(key, value) not in (value, None, [], {}):
+            raise AdapterError(
+                f"{folder / CONFIG_FILE}: {key} must be {value!r} in a memory adapter, got {described[key]!r}"
+            )
+    return names
 
 
 def _read_table(folder: Path, settings: AdapterSettings, hidden: int) -> Tensor:

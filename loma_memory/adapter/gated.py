@@ -22,7 +22,7 @@ class Gate:
     columns: tuple[int, int] | None = None
 
 
-class GatedVariant(LoraVariant):  # type: ignore[misc]  # peft ships no types
+class GatedVariant(LoraVariant):
     """y = W₀x, plus (α/r)·B·A·x on the gated columns."""
 
     def __init__(self, gate: Gate) -> None:
@@ -33,7 +33,9 @@ class GatedVariant(LoraVariant):  # type: ignore[misc]  # peft ships no types
     def init(module: Any, adapter_name: str, **kwargs: Any) -> None:
         """Nothing to prepare: weights are plain LoRA's."""
 
-    def forward(self, module: Any, active_adapter: str, x: Tensor, result: Tensor, **kwargs: Any) -> Tensor:
+    def forward(  # type: ignore[override]  # static in peft, where a variant has no state
+        self, module: Any, active_adapter: str, x: Tensor, result: Tensor, **kwargs: Any
+    ) -> Tensor:
         """Add the update to the gated columns of `result`.
 
         Args:
@@ -49,7 +51,7 @@ class GatedVariant(LoraVariant):  # type: ignore[misc]  # peft ships no types
         a, b = module.lora_A[active_adapter].weight, module.lora_B[active_adapter].weight
         rows = module.lora_dropout[active_adapter](x[:, first:last])
         update = nn.functional.linear(nn.functional.linear(rows, a.to(x.dtype)), b.to(x.dtype))
-        update = update * module.scaling[active_adapter]
+        update = update * float(module.scaling[active_adapter])
         if first == 0 and last == x.shape[1]:
             return result + update
         return torch.cat([result[:, :first], result[:, first:last] + update, result[:, last:]], dim=1)

@@ -65,9 +65,15 @@ class AttentionCall:
 
     def to(self, device: torch.device | str) -> AttentionCall:
         """The same call with its tensors on `device`."""
-        moved = {
-            name: value.to(device) if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-            if not name.startswith("_")
-        }
-        return AttentionCall(**moved)
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        return AttentionCall(
+            self.gate,
+            moved(self.mask),
+            moved(self.query_positions),
+            moved(self.key_positions),
+            moved(self.key_exempt),
+            self.products,
+        )

@@ -44,7 +44,8 @@ def _softcapped(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: flo
     scores = torch.tanh(scores / cap) * cap
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return torch.matmul(torch.softmax(scores.float(), dim=-1).to(q.dtype), v)
+    wide = torch.promote_types(q.dtype, torch.float32)  # as transformers does
+    return torch.matmul(torch.softmax(scores, dim=-1, dtype=wide).to(q.dtype), v)
 
 
 def _with_sinks(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, sinks: Tensor) -> Tensor:

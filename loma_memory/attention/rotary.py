@@ -29,7 +29,7 @@ def _uses_rope(attention: Any, config: Any, layer: int) -> bool:
 
 
 def _table(model: Any, layer: int, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """cos and sin of the model's own rotary table for one layer, (1, S, width) float32."""
+    """Cosines and sines of the model's own rotary table for one layer, (1, S, width) float32."""
     rotary = model.get_decoder().rotary_emb
     like = torch.zeros(1, dtype=torch.float32, device=positions.device)
     ids = positions.reshape(1, -1)
@@ -41,7 +41,7 @@ def _table(model: Any, layer: int, positions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rotate(attention: Any, key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    apply = sys.modules[type(attention).__module__].apply_rotary_pos_emb  # type: ignore[attr-defined]
+    apply = sys.modules[type(attention).__module__].apply_rotary_pos_emb
     width = getattr(attention, "rotary_ndims", None)  # Phi rotates a leading part and keeps the rest
     if width is None:
         rotated: Tensor = apply(key, key, cos, sin)[1]

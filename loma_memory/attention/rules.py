@@ -22,9 +22,10 @@ def sinks(q: TokenLayout, k: TokenLayout) -> Tensor:
 
 
 def own_turn(q: TokenLayout, k: TokenLayout) -> Tensor:
-    """Inside a turn: text sees earlier text; a memory token sees its message, what came before it,
-    and the memory tokens before itself. Text never sees memory tokens of its own turn, which are
-    written when the turn has ended.
+    """Text sees earlier text of its turn; a memory token its message, what came before it, and itself.
+
+    "What came before" includes the memory tokens of the turn's earlier messages. Text never sees memory
+    tokens of its own turn, which are written when the turn has ended.
     """
     same = q.turn[:, None] == k.turn[None, :]
     earlier_message = k.message[None, :] < q.message[:, None]

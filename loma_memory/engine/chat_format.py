@@ -103,7 +103,10 @@ class ChatFormat:
             raise UsageError(f"this model takes no system prompt: {error}") from None
         before, after = whole.split(_MARKS[2])
         between = after.split(_MARKS[0])[0]
-        end = between[: len(between) - len(self.prefixes["user"])]
+        if not between.endswith(self.prefixes["user"]):
+            # Folded into the first message (Gemma): here it stands as a message of its own.
+            return self._special(self.header) + self.message_ids("note", system)
+        end = between.removesuffix(self.prefixes["user"])
         return self._special(before) + self.plain(system) + self._special(end)
 
     def prefix_ids(self, role: str) -> list[int]:

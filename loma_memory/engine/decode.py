@@ -51,24 +51,27 @@ def decode(
     """
     model, device = reader.model, reader.loaded.device
     batch = len(prompts)
-    stops = torch.tensor(reader.loaded.format.stop_ids, device=device)
+    stops = torch.tensor(reader.loaded.format.stop_ids, dtype=torch.int64, device=device)
     generator = sampling.generator(device)
     lengths = torch.tensor([len(p) for p in prompts], device=device)
     hidden = done.hidden[torch.arange(batch, device=device), lengths - 1]
     seen = torch.full((batch, int(lengths.max())), -1, device=device)
     for b, prompt in enumerate(prompts):
         seen[b, : len(prompt)] = torch.tensor(list(prompt), device=device)
-    visible, positions, exempt = done.visible, done.key_positions, done.exempt
+    positions, exempt = done.key_positions, done.exempt
     alive = torch.ones(batch, dtype=torch.bool, device=device)
     position = done.next_position.clone()
-    for _ in range(max_tokens):
+    for step in range(1, max_tokens + 1):
         token = sampling.choose(logits(model, hidden), seen, generator)
         alive = alive & ~torch.isin(token, stops)
         if not bool(alive.any()):
             return
         yield [int(t) if a else None for t, a in zip(token.tolist(), alive.tolist(), strict=True)]
+        if step == max_tokens:
+            return
         seen = torch.cat([seen, token[:, None]], dim=1)
-        visible = torch.cat([visible, visible.new_ones(batch, 1)], dim=1)
+        read = done.sight(step)
+        visible = torch.cat([read, read.new_ones(batch, step)], dim=1)
         positions = torch.cat([positions, position[:, None]], dim=1)
         exempt = torch.cat([exempt, exempt.new_zeros(batch, 1)], dim=1)
         call = AttentionCall(

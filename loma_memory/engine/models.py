@@ -11,8 +11,8 @@ import torch
 
 from loma_memory.attention import ATTENTION, register
 from loma_memory.engine.chat_format import ChatFormat
-from loma_memory.engine.digests import weights_digest
 from loma_memory.engine.device import pick_device, pick_dtype
+from loma_memory.engine.digests import weights_digest
 from loma_memory.engine.support import check_supported, position_limit
 from loma_memory.errors import ModelError
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ class Pass:
     Attributes:
         hidden: last hidden states of the text, (B, T, hidden); rows beyond a sequence's own are filler.
         cache: keys and values of everything, past first.
-        visible: which columns of the cache later text may see, (B, K).
+        sight: which columns of the pass the n-th further token of text may see, (B, K); from n = 1.
         key_positions: positions of the columns, (B, K).
         exempt: columns that no window hides, (B, K).
         next_position: rotary position of the next token of text, (B,).
@@ -45,7 +45,7 @@ class Pass:
 
     hidden: Tensor
     cache: Any
-    visible: Tensor
+    sight: Callable[[int], Tensor]
     key_positions: Tensor
     exempt: Tensor
     next_position: Tensor
@@ -140,8 +140,7 @@ class Reader:
 
         # Each row is placed by its own length: memory must not depend on what shares its batch.
         rows = [
-            self._layout(s, t, n + reserve, write)
-            for s, t, n in zip(states, turns, lengths, strict=True)
+            self._layout(s, t, n + reserve, write) for s, t, n in zip(states, turns, lengths, strict=True)
         ]
         past_width = head_length + max(len(r.slots) for r in rows)
         memory_width = max(len(r.memory) for r in rows)
@@ -189,11 +188,15 @@ class Reader:
         starts = torch.tensor([r.start + n for r, n in zip(rows, lengths, strict=True)])
         assert call.key_positions is not None
         assert call.key_exempt is not None
-        visible = torch.stack([self._open(n, e) for n, e in zip(new, every, strict=True)])
+
+        def sight(ahead: int) -> Tensor:
+            seen = [self._sees(n, e, ahead) for n, e in zip(new, every, strict=True)]
+            return torch.stack(seen).to(device)
+
         return Pass(
             hidden=out.last_hidden_state[:, :longest],
             cache=cache,
-            visible=visible.to(device),
+            sight=sight,
             key_positions=call.key_positions,
             exempt=call.key_exempt,
             next_position=starts.to(device),
@@ -264,10 +267,12 @@ class Reader:
         text, memory = TokenLayout.cat(texts), TokenLayout.cat([nothing, *memories])
         return _Row(slots, stored.to(self.loaded.device), start, text, memory)
 
-    def _open(self, new: TokenLayout, every: TokenLayout) -> Tensor:
-        """Columns that the turn's next token of text may see: what its last token saw, and its text."""
-        last = int((new.kind == TEXT).nonzero()[-1])
-        return self.method.visible(new[last : last + 1], every)[0]
+    def _sees(self, new: TokenLayout, every: TokenLayout, ahead: int) -> Tensor:
+        """Columns that the `ahead`-th token of text after the turn's last one may see."""
+        at = int((new.kind == TEXT).nonzero()[-1])
+        last = new[at : at + 1]
+        further = replace(last, index=last.index + ahead, position=last.position + ahead)
+        return self.method.visible(further, every)[0]
 
     def _cut(self, cache: Any, b: int, past: int, new: TokenLayout, turn: Turn) -> list[Segment]:
         kept = self.method.keeps(new)

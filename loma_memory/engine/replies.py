@@ -63,8 +63,8 @@ class TextStream:
                 if cut > given:
                     yield whole[given:cut]
                 return
-            if whole.endswith("\ufffd") and self.tokens < self._settings.max_tokens:
-                continue  # the last character is not complete yet
+            if whole.endswith("\ufffd"):
+                continue  # the last character is not complete yet; at the end such a piece is dropped
             safe = len(whole) - _held(whole, self._settings.stop)
             self.text = whole
             if safe > given:

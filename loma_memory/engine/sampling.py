@@ -63,9 +63,7 @@ class Sampling:
             marks = torch.zeros(len(scores), width + 1, dtype=torch.bool, device=scores.device)
             marks = marks.scatter(1, torch.where(seen >= 0, seen, width), True)[:, :width]
             penalty = self.repetition_penalty
-            scores = torch.where(
-                marks, torch.where(scores > 0, scores / penalty, scores * penalty), scores
-            )
+            scores = torch.where(marks, torch.where(scores > 0, scores / penalty, scores * penalty), scores)
         if self.temperature == 0.0:
             return scores.argmax(dim=-1)
         # The likeliest at 0, so that a tiny temperature cannot reach infinity.

@@ -6,8 +6,10 @@ pays for two slots; a scale for each channel would cost as much as the data at t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +22,8 @@ from loma_memory.memory.segment import Segment
 
 FORMAT = 1
 """Version of the layout of these bytes; part of every fingerprint."""
+
+_ABOUT = "loma"
 
 DEFAULT_CODEC = "raw"
 """Bit-exact: what is restored equals what was written."""
@@ -35,15 +39,16 @@ def _scaled(x: Tensor, top: int, group: int) -> tuple[Tensor, Tensor]:
     """Whole numbers in ±top and the scale of each group of channels."""
     width = x.shape[-1]
     group = min(group, width) if width % min(group, width) == 0 else width
-    parts = x.float().unflatten(-1, (width // group, group))
-    scale = (parts.abs().amax(dim=-1, keepdim=True) / top).clamp(min=1e-12).half().clamp(min=6e-8)
+    parts = x.float().reshape(*x.shape[:-1], width // group, group)
+    scale = (parts.abs().amax(dim=-1, keepdim=True) / top).clamp(max=65504).half().clamp(min=6e-8)
     whole = (parts / scale.float()).round().clamp(-top, top)
     return whole.flatten(-2), scale[..., 0]
 
 
 def _unscaled(whole: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    parts = whole.float().unflatten(-1, (scale.shape[-1], -1))
-    return (parts * scale.float()[..., None]).flatten(-2).to(dtype)
+    width = whole.shape[-1]
+    parts = whole.float().reshape(*scale.shape, width // scale.shape[-1])
+    return (parts * scale.float()[..., None]).reshape(whole.shape).to(dtype)
 
 
 def _pack_int8(x: Tensor) -> dict[str, Tensor]:
@@ -93,8 +98,10 @@ def encode(segment: Segment, codec: str = DEFAULT_CODEC) -> bytes:
         "text_tokens": segment.text_tokens,
         "kind": segment.kind,
         "first_index": segment.first_index,
+        "codec": codec,
     }
-    return save(tensors, metadata={k: str(v) for k, v in about.items()} | {"codec": codec})
+    # One entry: safetensors writes several in no fixed order, and equal segments must have equal bytes.
+    return save(tensors, metadata={_ABOUT: json.dumps(about, sort_keys=True)})
 
 
 def decode(data: bytes, shape: tuple[int, int, int], dtype: torch.dtype) -> Segment:
@@ -111,18 +118,18 @@ def decode(data: bytes, shape: tuple[int, int, int], dtype: torch.dtype) -> Segm
     try:
         about = _metadata(data)
         tensors = load(data)
-        if about["format"] != str(FORMAT):
+        if about["format"] != FORMAT:
             raise IntegrityError(f"segment of format {about['format']}, this version reads {FORMAT}")
         made = CODECS[about["codec"]]
         keys, values = (
             made.unpack({p[2:]: t for p, t in tensors.items() if p.startswith(f"{name}.")}, dtype)
             for name in ("k", "v")
         )
-        positions, kind = tensors["positions"], int(about["kind"])
-        text_tokens, first = int(about["text_tokens"]), int(about["first_index"])
+        positions = tensors["positions"]
+        kind, text_tokens, first = (_whole(about[k]) for k in ("kind", "text_tokens", "first_index"))
     except IntegrityError:
         raise
-    except (SafetensorError, KeyError, ValueError, RuntimeError, IndexError, TypeError) as error:
+    except (SafetensorError, LookupError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IntegrityError(f"not a segment: {reason}") from None
     layers, heads, width = shape
@@ -141,15 +148,19 @@ def decode(data: bytes, shape: tuple[int, int, int], dtype: torch.dtype) -> Segm
     return Segment(keys, values, positions, text_tokens, kind, first)
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """The header's metadata, which `safetensors.torch.load` does not return."""
-    import json
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise IntegrityError(f"not a segment: {value!r} where a whole number belongs")
+    return value
 
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    """The header's description, which `safetensors.torch.load` does not return."""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > min(len(data) - 8, 1 << 20):
         raise IntegrityError("not a segment: the header's length is wrong")
     header = json.loads(data[8 : 8 + size])
-    about = header.get("__metadata__") if isinstance(header, dict) else None
+    about = json.loads(header["__metadata__"][_ABOUT])
     if not isinstance(about, dict):
-        raise IntegrityError("not a segment: no metadata")
+        raise IntegrityError("not a segment: it is not described")
     return about

@@ -1,0 +1,173 @@
+"""The two programs of a method, side by side: one masked pass, and turn by turn through the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import DynamicCache
+
+from loma_memory.attention import TokenLayout
+from loma_memory.engine.onepass import Conversation, lay_out
+from loma_memory.engine.reader import Reader
+from loma_memory.memory import MemoryState
+from loma_memory.methods import METHODS, Method
+from loma_memory.methods.ccm_concat import CCMConcat
+from loma_memory.methods.window import Window
+
+
+@dataclass
+class Run:
+    """What a program made of some conversations.
+
+    Attributes:
+        hidden: last hidden states of the text, (tokens, hidden) each.
+        slots: keys and values of what is kept, (2, L, Hkv, slots, D) each.
+        positions: positions of the text as the model was told, (tokens,) each.
+        slot_positions: positions of what is kept, (slots,) each.
+        states: memory at the end (turn by turn only).
+    """
+
+    hidden: list[Tensor]
+    slots: list[Tensor]
+    positions: list[Tensor]
+    slot_positions: list[Tensor]
+    states: list[MemoryState]
+
+
+def turn_by_turn(reader: Reader, conversations: Sequence[Conversation], *, graded: bool = False) -> Run:
+    """Read conversations one turn after the other, together."""
+    hidden: list[list[Tensor]] = [[] for _ in conversations]
+    positions: list[list[Tensor]] = [[] for _ in conversations]
+    states = [MemoryState() for _ in conversations]
+    told: list[Tensor] = []
+    hook = reader.decoder.register_forward_pre_hook(
+        lambda _m, _a, kwargs: told.append(kwargs["position_ids"]), with_kwargs=True
+    )
+    try:
+        for t in range(max(map(len, conversations))):
+            rows = [i for i, c in enumerate(conversations) if t < len(c)]
+            turns = [conversations[i][t] for i in rows]
+            before = [states[i] for i in rows]
+            if graded:  # `run` is the same under torch.no_grad
+                done = reader._run(before, turns, None, True, 0)
+            else:
+                done = reader.run(before, turns, write=True)
+            for b, i in enumerate(rows):
+                length = sum(map(len, turns[b]))
+                hidden[i].append(done.hidden[b, :length])
+                positions[i].append(told[-1][b, :length])
+                states[i] = reader.method.update(states[i], done.segments[b])
+    finally:
+        hook.remove()
+    like = reader.header(reader.sink_ids)[0]
+    return Run(
+        [torch.cat(h) for h in hidden],
+        [torch.stack(s.keys_values(like)) for s in states],
+        [torch.cat(p) for p in positions],
+        [s.layout().position for s in states],
+        states,
+    )
+
+
+def one_pass(
+    reader: Reader,
+    conversations: Sequence[Conversation],
+    states: Sequence[MemoryState],
+    *,
+    multiple: int = 1,
+    gate: bool = True,
+    shift: int = 0,
+    products: bool = False,
+) -> Run:
+    """Read whole conversations in one masked pass.
+
+    Args:
+        reader: model, method and adapter.
+        conversations: what is read.
+        states: say which tokens are kept in the end.
+        multiple: widths are rounded up to it.
+        gate: negative control: False leaves the adapter off.
+        shift: negative control: memory tokens stand so many positions too far.
+        products: attend by plain products.
+    """
+    one = lay_out(reader.method, reader.sink_ids, conversations, multiple)
+    call, positions = one.call, one.call.query_positions
+    assert positions is not None
+    call.products = products
+    if not gate:
+        call.gate = None
+    if shift:
+        positions = positions.clone()
+        positions[:, one.text_width :] += shift
+        call.query_positions = call.key_positions = positions
+    cache = DynamicCache()
+    out = reader.decoder(
+        inputs_embeds=reader.embed(one.ids, one.memory_index),
+        attention_mask=call.mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        loma=call,
+    ).last_hidden_state
+    kv = torch.stack(
+        [torch.stack([x.keys for x in cache.layers]), torch.stack([x.values for x in cache.layers])]
+    )
+    hidden, slots, told, slot_positions = [], [], [], []
+    for b, conversation in enumerate(conversations):
+        first, count = len(reader.sink_ids), sum(len(m) for t in conversation for m in t)
+        hidden.append(out[b, first : first + count])
+        told.append(positions[b, first : first + count])
+        columns = torch.tensor(_columns(one.layouts[b], states[b].layout()), dtype=torch.int64)
+        slots.append(kv[:, :, b].index_select(3, columns))
+        slot_positions.append(positions[b, columns])
+    return Run(hidden, slots, told, slot_positions, list(states))
+
+
+def _columns(row: TokenLayout, kept: TokenLayout) -> list[int]:
+    place = {
+        key: column
+        for column, key in enumerate(
+            zip(row.kind.tolist(), row.message.tolist(), row.index.tolist(), strict=True)
+        )
+    }
+    wanted = zip(kept.kind.tolist(), kept.message.tolist(), kept.index.tolist(), strict=True)
+    return [place[key] for key in wanted]
+
+
+def distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """The largest absolute difference; shapes must be equal."""
+    worst = 0.0
+    for x, y in zip(a, b, strict=True):
+        assert x.shape == y.shape, (x.shape, y.shape)
+        if x.numel():
+            worst = max(worst, float((x - y).abs().max()))
+    return worst
+
+
+tokens = st.integers(3, 66)
+messages = st.lists(tokens, min_size=1, max_size=9).map(tuple)
+turns = st.lists(messages, min_size=1, max_size=3).map(tuple)
+
+
+def conversations(most: int = 3, longest: int = 4) -> Any:
+    """Batches of conversations of different lengths."""
+    return st.lists(st.lists(turns, min_size=1, max_size=longest).map(tuple), min_size=1, max_size=most)
+
+
+def methods(names: Sequence[str] = tuple(METHODS)) -> Any:
+    """Every method with settings of its own."""
+    made: dict[str, Any] = {
+        "window": st.integers(1, 24).map(Window),
+        "ccm-concat": st.floats(1, 12).map(CCMConcat),
+    }
+    return st.sampled_from(names).flatmap(lambda n: made.get(n, st.just(METHODS[n].create(None))))
+
+
+def reader_of(loaded: Any, how: Method, tokens: Any = None) -> Reader:
+    """A reader; the memory-token table goes only to methods that have memory tokens."""
+    return Reader(loaded, how, tokens if how.needs_adapter else None)
