@@ -9,7 +9,7 @@
 VENV   := .venv
 MODEL  := smollm2-135m-instruct
 TORCH  := torch==2.13.0
-EXTRAS := dev,train,postgres,encryption
+EXTRAS := dev,train,postgres,encryption,langchain,langchain-agents,langchain-classic,llama-index
 ARGS   ?=
 
 BIN := $(VENV)/bin

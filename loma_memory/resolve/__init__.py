@@ -8,7 +8,7 @@ from loma_memory.resolve.commit import branch_label, commit, forget
 from loma_memory.resolve.handles import handle_of, parse_handle
 from loma_memory.resolve.host import Host, HostReply, Request, Usage
 from loma_memory.resolve.plan import HostMessage, Plan, resolve
-from loma_memory.resolve.pool import shared_host
+from loma_memory.resolve.pool import shared_host, shared_store
 
 __all__ = [
     "Host",
@@ -24,4 +24,5 @@ __all__ = [
     "parse_handle",
     "resolve",
     "shared_host",
+    "shared_store",
 ]

@@ -47,6 +47,12 @@ def test_calls_are_written_and_read(form: ChatFormat) -> None:
         assert tools.parse(text) == (content, calls)
 
 
+def test_a_call_can_be_begun(form: ChatFormat) -> None:
+    tools = ToolFormat(form, "m")
+    assert tools.opening() == '<tool_call>\n{"name": "'
+    assert tools.opening("weather") == '<tool_call>\n{"name": "weather", "arguments": '
+
+
 def test_results_are_messages_of_the_user(form: ChatFormat) -> None:
     assert ToolFormat(form, "m").result("rain") == "<tool_response>\nrain\n</tool_response>"
 
