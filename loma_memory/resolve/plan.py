@@ -102,7 +102,7 @@ def resolve(
     found = _by_handle(store, namespace, said, anchors, summaries, known)
     prefix = _boundary(said, len(known))
     if found is not None and found.depth >= prefix:
-        return _at_turn_end(store, found)
+        return _at_turn_end(store, _further(store, found))
     if found is None and explicit and session is not None and not any(m.role == "assistant" for m in said):
         return _append(store, namespace, session, said)
     if prefix:
@@ -170,6 +170,21 @@ def _append(store: Store, namespace: str, session: str, said: Sequence[NewMessag
         return Plan(namespace, root_id(namespace), 0, tuple(said), "fresh")
     how = "append" if head.messages else "fresh"
     return _at_turn_end(store, Plan(namespace, head.head_id, head.messages, tuple(said), how))
+
+
+def _further(store: Store, plan: Plan) -> Plan:
+    """The same plan from the last turn after its base that is saved as well."""
+    id, depth = plan.base_id, 0
+    for n, message in enumerate(plan.new[:-1], 1):
+        id = message_id(id, message.role, message.text)
+        if plan.new[n].role == "assistant":
+            continue  # the turn goes on
+        if not store.holders(id, plan.namespace):
+            break
+        depth, plan_id = n, id
+    if not depth:
+        return plan
+    return Plan(plan.namespace, plan_id, plan.depth + depth, plan.new[depth:], plan.how)
 
 
 def _at_turn_end(store: Store, plan: Plan) -> Plan:
