@@ -26,14 +26,12 @@ class OnePass:
 
     Attributes:
         ids: token ids of sink and text, (B, T); fillers are 0.
-        memory_index: place of each memory token in its segment, (B, M).
         call: mask, positions and gate of the whole row of T + M tokens.
         layouts: what every token is, per conversation.
         text_width: T.
     """
 
     ids: Tensor
-    memory_index: Tensor
     call: AttentionCall
     layouts: list[TokenLayout]
     text_width: int
@@ -82,7 +80,7 @@ def lay_out(
         key_positions=positions,
         key_exempt=torch.stack([r.exempt for r in rows]),
     )
-    return OnePass(padded, torch.stack([r.index[width:] for r in rows]), call, rows, width)
+    return OnePass(padded, call, rows, width)
 
 
 def _up(n: int, multiple: int) -> int:

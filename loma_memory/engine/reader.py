@@ -19,6 +19,7 @@ from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
 from loma_memory.attention.layout import SINK
 from loma_memory.attention.rotary import move_keys
+from loma_memory.engine.inputs import embed
 from loma_memory.engine.models import LoadedModel
 from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState, Segment
@@ -169,7 +170,7 @@ class Reader:
         for b, turn in enumerate(turns):
             flat = [i for message in turn for i in message]
             ids[b, : len(flat)] = torch.tensor(flat)
-        embeds = self.embed(ids.to(device), torch.stack([n.index[longest:] for n in new]).to(device))
+        embeds = embed(self.model, self.tokens, ids.to(device), new)
         layers = len(self.decoder.layers)
         cache = DynamicCache(
             ddp_cache_data=[
@@ -201,16 +202,10 @@ class Reader:
             exempt=call.key_exempt,
             next_position=starts.to(device),
             segments=[
-                self._cut(cache, b, past_width, new[b], turns[b]) if write else [] for b in range(batch)
+                self._cut(cache, b, past_width, new[b], s.messages, t) if write else []
+                for b, (s, t) in enumerate(zip(states, turns, strict=True))
             ],
         )
-
-    def embed(self, ids: Tensor, memory_index: Tensor) -> Tensor:
-        """Input embeddings, (B, T + M, hidden): text from the model, memory tokens from the table."""
-        text: Tensor = self.model.get_input_embeddings()(ids)
-        if memory_index.shape[1] == 0 or self.tokens is None:
-            return text
-        return torch.cat([text, self.tokens(memory_index).to(text.dtype)], dim=1)
 
     @torch.no_grad()
     def header(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -274,9 +269,8 @@ class Reader:
         further = replace(last, index=last.index + ahead, position=last.position + ahead)
         return self.method.visible(further, every)[0]
 
-    def _cut(self, cache: Any, b: int, past: int, new: TokenLayout, turn: Turn) -> list[Segment]:
+    def _cut(self, cache: Any, b: int, past: int, new: TokenLayout, first: int, turn: Turn) -> list[Segment]:
         kept = self.method.keeps(new)
-        first = int(new.message[0])
         segments = []
         for i, message in enumerate(turn):
             rows = (kept & (new.message == first + i)).nonzero().flatten()

@@ -12,6 +12,7 @@ from loma_memory.adapter.gated import install_gate
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import AttentionCall
 from loma_memory.engine.decode import logits
+from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
@@ -104,18 +105,17 @@ class MemoryObjective(nn.Module):
         rows, columns = picked // weight.shape[1], picked % weight.shape[1]
         call = one.call.to(device)
         call.products = device.type == "cpu"
-        text = self.model.get_input_embeddings()(one.ids.to(device))
+        ids = one.ids.to(device)
         with torch.no_grad():
-            plain = _causal(one.ids.to(device))
+            plain = _causal(ids)
             teacher = decoder(
-                inputs_embeds=text, attention_mask=plain.mask, use_cache=False, loma=plain
+                input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
             ).last_hidden_state[rows, columns - 1]
             target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
             expected = target.exp()
             entropy = -(expected * target).sum()
-        memory = self.tokens(one.memory_index.to(device)).to(text.dtype)
         hidden = decoder(
-            inputs_embeds=torch.cat([text, memory], dim=1),
+            inputs_embeds=embed(self.model, self.tokens, ids, one.layouts),
             attention_mask=call.mask,
             position_ids=call.query_positions,
             use_cache=False,

@@ -1,0 +1,55 @@
+"""What goes into the model: embeddings of text, and of the memory tokens that stand for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loma_memory.adapter.tokens import MemoryTokens
+from loma_memory.attention import MEMORY, TEXT, TokenLayout
+
+
+def spans(layout: TokenLayout, text_width: int) -> Tensor:
+    """Which part of its message each memory token stands for, as a matrix that takes means.
+
+    Args:
+        layout: a row of `text_width` columns of text (and sink, and fillers), then memory tokens.
+        text_width: columns of text.
+
+    Returns:
+        (M, text_width): row j has 1/n at the n tokens of its part; the parts of a message share it out.
+    """
+    text, memory = layout[:text_width], layout[text_width:]
+    matrix = torch.zeros(len(memory), text_width)
+    for message in memory.message[memory.kind == MEMORY].unique().tolist():
+        rows = ((memory.kind == MEMORY) & (memory.message == message)).nonzero().flatten()
+        columns = ((text.kind == TEXT) & (text.message == message)).nonzero().flatten()
+        part = torch.arange(len(columns)) * len(rows) // len(columns)
+        matrix[rows[part], columns] = 1.0
+    return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1.0)
+
+
+def embed(model: Any, tokens: MemoryTokens | None, ids: Tensor, rows: Sequence[TokenLayout]) -> Tensor:
+    """Input embeddings of a batch, (B, T + M, hidden).
+
+    A memory token's embedding is its row of the table plus the mean embedding of the part of the message
+    that it stands for. CCM has the table alone; with the mean, what the token shall hold is there from the
+    first layer on, and training starts from pooling instead of from nothing (docs/training.md).
+
+    Args:
+        model: gives the embeddings of text.
+        tokens: the memory-token table; may be missing where there are no memory tokens.
+        ids: token ids, (B, T).
+        rows: layout of each sequence, T + M tokens.
+    """
+    width = ids.shape[1]
+    text: Tensor = model.get_input_embeddings()(ids)
+    if tokens is None or len(rows[0]) == width:
+        return text
+    means = torch.stack([spans(r, width) for r in rows]).to(text.device, text.dtype)
+    index = torch.stack([r.index[width:] for r in rows]).to(text.device)
+    memory = tokens(index) + torch.bmm(means, text).to(tokens.weight.dtype)
+    return torch.cat([text, memory.to(text.dtype)], dim=1)
