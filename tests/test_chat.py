@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from loma_memory import Chatbot
-from loma_memory.chat import ChatSession
 from loma_memory.engine.engine import Engine
 from loma_memory.engine.replies import ReplySettings
 from loma_memory.errors import SessionConflict, SessionNotFound, UsageError
+from loma_memory.session import ChatSession
 
 METHODS = ("full", "none", "window", "ccm-concat")
 SHORT = ReplySettings(max_tokens=6)

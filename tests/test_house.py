@@ -24,6 +24,7 @@ LEVELS = [
     {"engine", "store"},
     {"restore"},
     {"resolve"},
+    {"session"},
     {"chat", "training"},
     {"evaluation"},
     {"commands", "server"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loma_memory.commands.common import add_model, add_store, say, set_threads
 
 if TYPE_CHECKING:
-    from loma_memory.chat import ChatSession
+    from loma_memory.session import ChatSession
 
 
 def add(commands: Any) -> None:

@@ -14,7 +14,7 @@ from loma_memory.errors import LomaError, UsageError
 from loma_memory.text import decoded
 
 if TYPE_CHECKING:
-    from loma_memory.chat import ChatSession, Reply
+    from loma_memory.session import ChatSession, Reply
 
 HELP = """\
 /stats      what the memory holds and what it saved

@@ -15,7 +15,7 @@ from loma_memory.commands.common import add_model, add_store, print_json, say, s
 from loma_memory.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from loma_memory.chat import ChatSession
+    from loma_memory.session import ChatSession
     from loma_memory.store import SessionHead, Store
 
 Verb = Callable[[argparse.Namespace, "Store"], int]
