@@ -24,7 +24,7 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
     """
     text, memory = layout[:text_width], layout[text_width:]
     matrix = torch.zeros(len(memory), text_width)
-    for message in memory.message[memory.kind == MEMORY].unique().tolist():
+    for message in sorted(set(memory.message[memory.kind == MEMORY].tolist())):
         rows = ((memory.kind == MEMORY) & (memory.message == message)).nonzero().flatten()
         columns = ((text.kind == TEXT) & (text.message == message)).nonzero().flatten()
         part = torch.arange(len(columns)) * len(rows) // len(columns)
