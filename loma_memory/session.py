@@ -5,22 +5,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from loma_memory.data import Message, group
 from loma_memory.engine.chunks import chunks
+from loma_memory.engine.engine import Engine
 from loma_memory.engine.replies import ReplySettings, TextStream
 from loma_memory.errors import SessionConflict, UsageError
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.restore import by_turn, new_segment, restore, segment_of
 from loma_memory.store import Message as StoredMessage
-from loma_memory.store import NewMessage, SessionHead, canonical_text
-
-if TYPE_CHECKING:
-    from loma_memory.chat import Chatbot
+from loma_memory.store import NewMessage, SessionHead, Store, canonical_text
 
 _RETRIES = 8
 """How often `send` starts again when another process was first."""
+
+
+class Home(Protocol):
+    """What a session needs of the chatbot that gave it out."""
+
+    store: Store
+    engine: Engine
+    settings: ReplySettings
+
+    def session(
+        self, name: str, *, namespace: str | None = None, system: str | None = None, create: bool = True
+    ) -> ChatSession:
+        """Another session of the same chatbot."""
+
+    def close(self) -> None:
+        """Close the store."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,7 @@ class ChatSession:
         system: system prompt, or None.
     """
 
-    def __init__(self, bot: Chatbot, head: SessionHead, system: str | None) -> None:
+    def __init__(self, bot: Home, head: SessionHead, system: str | None) -> None:
         """Use `Chatbot.session`."""
         self.bot, self.head, self.system = bot, head, system
         self.lock = threading.Lock()
