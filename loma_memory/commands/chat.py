@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from loma_memory.commands.common import add_model, add_store, say, set_threads
+from loma_memory.commands.common import add_model, add_store, open_bot, say
+from loma_memory.errors import SessionNotFound, UsageError
 
 if TYPE_CHECKING:
     from loma_memory.session import ChatSession
@@ -43,7 +45,6 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Chat."""
-    from loma_memory.errors import UsageError
     from loma_memory.text import read_text
 
     if args.json and args.message is None:
@@ -68,33 +69,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> ChatSession:
     # The database first: a wrong URL should not cost a model's loading.
-    from loma_memory.engine.sampling import Sampling
     from loma_memory.store import Store
 
-    set_threads(args.threads)
     store = Store.open(args.store)
     try:
-        from loma_memory.chat import Chatbot
-        from loma_memory.engine.aliases import DEFAULT_MODEL
         from loma_memory.engine.replies import ReplySettings
+        from loma_memory.engine.sampling import Sampling
 
         sampling = Sampling(args.temperature, args.top_p, args.top_k, args.repetition_penalty, args.seed)
         settings = ReplySettings(sampling, args.max_tokens, tuple(args.stop))
-        store.session(args.session, args.namespace)  # a name that breaks a rule is told at once
-        bot = Chatbot(
-            args.model or DEFAULT_MODEL,
-            store=store,
-            namespace=args.namespace,
-            system=args.system,
-            adapter=args.adapter,
-            method=args.method,
-            ratio=args.ratio,
-            settings=settings,
-            device=args.device,
-            dtype=args.dtype,
-            codec=args.codec,
-            progress=say,
-        )
+        with contextlib.suppress(SessionNotFound):  # a name that breaks a rule is told at once
+            store.session(args.session, args.namespace, create=False)
+        bot = open_bot(args, store, system=args.system, settings=settings)
         bot.owns(store)
         return bot.session(args.session)
     except BaseException:

@@ -6,9 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loma_memory.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from loma_memory.chat import Chatbot
+    from loma_memory.store import Store
 
 STORE = "sqlite:///chats.db"
 
@@ -32,6 +36,27 @@ def add_store(to: argparse.ArgumentParser) -> None:
     """Arguments that choose a database."""
     to.add_argument("--store", default=STORE, metavar="URL", help=f"database (default: {STORE})")
     to.add_argument("--namespace", default="", help="whose sessions (default: the unnamed namespace)")
+
+
+def open_bot(args: argparse.Namespace, store: Store, **more: Any) -> Chatbot:
+    """The chatbot that the arguments of `add_model` and `add_store` describe, on an open store."""
+    set_threads(args.threads)
+    from loma_memory.chat import Chatbot
+    from loma_memory.engine.aliases import DEFAULT_MODEL
+
+    return Chatbot(
+        args.model or DEFAULT_MODEL,
+        store=store,
+        namespace=args.namespace,
+        adapter=args.adapter,
+        method=args.method,
+        ratio=args.ratio,
+        device=args.device,
+        dtype=args.dtype,
+        codec=args.codec,
+        progress=say,
+        **more,
+    )
 
 
 def set_threads(count: int | None) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loma_memory.commands.common import add_model, add_store, print_json, say, set_threads, table
+from loma_memory.commands.common import add_model, add_store, open_bot, print_json, say, table
 from loma_memory.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -91,23 +91,7 @@ def _head(args: argparse.Namespace, store: Store) -> SessionHead:
 
 def _chat(args: argparse.Namespace, store: Store) -> ChatSession:
     _head(args, store)  # before a model is loaded
-    set_threads(args.threads)
-    from loma_memory.chat import Chatbot
-    from loma_memory.engine.aliases import DEFAULT_MODEL
-
-    bot = Chatbot(
-        args.model or DEFAULT_MODEL,
-        store=store,
-        namespace=args.namespace,
-        adapter=args.adapter,
-        method=args.method,
-        ratio=args.ratio,
-        device=args.device,
-        dtype=args.dtype,
-        codec=args.codec,
-        progress=say,
-    )
-    return bot.session(args.session, create=False)
+    return open_bot(args, store).session(args.session, create=False)
 
 
 def _list(args: argparse.Namespace, store: Store) -> int:
