@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import CTE, select
 
@@ -103,29 +104,44 @@ def load(unit: Unit, namespace: str, head: Link) -> list[Message]:
     parent = Link(None, ids.root_id(namespace), 0, 0)
     path = []
     for row in unit.connection.execute(query):
-        id, text = unit.vault.open_message(namespace, row.id, row.text, row.sealed)
-        here = Link(row.n, id, parent.depth + 1, ids.turn_after(parent.turn, row.role))
-        if (
-            row.parent_n != parent.n
-            or (row.depth, row.turn) != (here.depth, here.turn)
-            or row.role not in ids.ROLES
-            or id != ids.message_id(parent.id, row.role, text)
-            or row.id != unit.vault.row_id(id)
-        ):
+        try:
+            message = check_row(unit, namespace, parent, row)
+        except IntegrityError as error:
             raise IntegrityError(
-                f"message {here.depth} of a conversation in namespace {namespace!r} is not what was saved "
-                "(its hash does not match); the conversation was not loaded"
-            )
-        path.append(
-            Message(id, parent.id, here.depth, here.turn, row.role, text, clock.from_us(row.created_at))
-        )
-        parent = here
+                f"message {parent.depth + 1} of a conversation in namespace {namespace!r} is not what was "
+                f"saved ({error}); the conversation was not loaded"
+            ) from None
+        path.append(message)
+        parent = Link(row.n, message.id, message.depth, message.turn)
     if parent.id != head.id:
         raise IntegrityError(
             f"a conversation in namespace {namespace!r} does not end where its session says; "
             "it was not loaded"
         )
     return path
+
+
+def check_row(unit: Unit, namespace: str, parent: Link, row: Any) -> Message:
+    """A message from its row, which must be what was written after `parent`.
+
+    Raises:
+        IntegrityError: it is not.
+    """
+    try:
+        id, text = unit.vault.open_message(namespace, row.id, row.text, row.sealed)
+        depth, turn = parent.depth + 1, ids.turn_after(parent.turn, row.role)
+        sound = (
+            row.parent_n == parent.n
+            and (row.depth, row.turn) == (depth, turn)
+            and id == ids.message_id(parent.id, row.role, text)
+            and row.id == unit.vault.row_id(id)
+        )
+        moment = clock.from_us(row.created_at)
+    except (TypeError, ValueError):  # SQLite's columns take values of any type
+        sound = False
+    if not sound:
+        raise IntegrityError("its hash does not match")
+    return Message(id, parent.id, depth, turn, row.role, text, moment)
 
 
 def at_turn(unit: Unit, namespace: str, head: Link, turn: int) -> Link:

@@ -124,7 +124,7 @@ class Database:
         """Turns errors of the driver into StoreError. They can quote rows, so only their gist is kept."""
         try:
             yield
-        except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (exc.SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
             raise StoreError(f"{self.url.render_as_string()}: {gist(error)}") from None
 
     @contextlib.contextmanager
@@ -184,6 +184,8 @@ def gist(error: BaseException) -> str:
     """What happened, in one line and without quoting any row."""
     if isinstance(error, exc.TimeoutError):
         return f"all connections stayed in use for {_BUSY_SECONDS} s"
+    if isinstance(error, UnicodeError):  # the driver fails on names in a damaged file
+        return "the file is damaged"
     cause = getattr(error, "orig", None) or error
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)  # PostgreSQL, without DETAIL
     words = str(primary or cause).strip().splitlines() or [type(cause).__name__]
@@ -205,6 +207,8 @@ def _claim_file(url: URL) -> None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # Damaged text must arrive as such, to be refused by its hash; the driver's own error would quote it.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     connection.isolation_level = None  # BEGIN is ours, or DDL would not be part of a transaction
     for pragma in (
         "page_size=8192",  # new files only: a segment's overflow pages are read twice as fast as with 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,6 +16,8 @@ from loma_memory.store.chain import Link
 from loma_memory.store.records import SessionHead
 from loma_memory.store.tables import messages, namespaces, sessions
 from loma_memory.store.unit import Unit
+
+log = logging.getLogger(__name__)
 
 Row = Any  # a row of `_query`; its columns are known by name only
 
@@ -95,6 +98,7 @@ def create(unit: Unit, namespace: str, name: str, at: Link) -> SessionHead:
         "checksum": _checksum(unit, namespace, name, at, 0, None),
     }
     new = unit.insert_or_ignore(sessions, row, ["namespace_n", "name"]).returning(sessions.c.n)
+    unit.lock_namespace(namespace_n, exclusive=False)
     if unit.connection.execute(new).scalar_one_or_none() is None:
         raise SessionExists(f"a session {name!r} already exists in the namespace {namespace!r}")
     return load(unit, namespace, name).head
@@ -153,17 +157,19 @@ def set_expiry(unit: Unit, session: Loaded, at: datetime | None) -> SessionHead:
 
 
 def page(unit: Unit, namespace: str, like: str | None, limit: int, offset: int) -> list[SessionHead]:
-    """Sessions of a namespace, the most recently used first.
-
-    Raises:
-        IntegrityError: a row is not what was written.
-    """
+    """Sessions of a namespace, the most recently used first. A damaged one is logged, not listed."""
     query = _query().where(namespaces.c.name == namespace)
     query = query.where(sessions.c.expires_at.is_(None) | (sessions.c.expires_at > clock.now_us()))
     if like is not None:
         query = query.where(sessions.c.name.icontains(like, autoescape=True))
     query = query.order_by(sessions.c.updated_at.desc(), sessions.c.n.desc()).limit(limit).offset(offset)
-    return [from_row(unit, row).head for row in unit.connection.execute(query)]
+    found = []
+    for row in unit.connection.execute(query):
+        try:
+            found.append(from_row(unit, row).head)
+        except IntegrityError as error:
+            log.warning("a session of namespace %r is not listed: %s", namespace, error)
+    return found
 
 
 def rows(unit: Unit) -> list[Row]:
@@ -196,15 +202,24 @@ def from_row(unit: Unit, row: Row) -> Loaded:
     Raises:
         IntegrityError: the row is not what was written.
     """
+    try:
+        return _checked(unit, row)
+    except (IntegrityError, TypeError, ValueError) as error:  # SQLite's columns take values of any type
+        raise IntegrityError(
+            f"the row of session {row.name!r} is not what was written ({error}); it was not used"
+        ) from None
+
+
+def _checked(unit: Unit, row: Row) -> Loaded:
     if row.head_n is None:
         id = ids.root_id(row.namespace)
     elif row.row_id is None or row.message_namespace_n != row.namespace_n:
-        raise IntegrityError(f"session {row.name!r} points at a message that is not its namespace's")
+        raise IntegrityError("it points at a message of another namespace, or none")
     else:
         id = unit.vault.open_id(row.namespace, row.row_id, row.sealed)
     link = Link(row.head_n, id, row.messages, row.turns)
     if row.checksum != _checksum(unit, row.namespace, row.name, link, row.version, row.expires_at):
-        raise IntegrityError(f"the row of session {row.name!r} is not what was written; it was not used")
+        raise IntegrityError("its checksum does not match")
     head = SessionHead(
         row.namespace,
         row.name,

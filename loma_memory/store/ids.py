@@ -67,7 +67,7 @@ def hash_fields(*fields: str | bytes | int, key: bytes = b"") -> bytes:
     digest = hashlib.blake2b(digest_size=32, key=key)
     small = b""  # short fields are gathered: a call for each would take longer than hashing them
     for field in fields:
-        raw = field if isinstance(field, bytes) else str(field).encode()
+        raw = field if isinstance(field, bytes) else str(field).encode("utf-8", "surrogatepass")
         small += len(raw).to_bytes(8, "big")
         if len(raw) < 1024:
             small += raw

@@ -110,7 +110,7 @@ def load(unit: Unit, namespace: str, head: Link, fingerprint: str) -> list[Store
     # Sorted here: the database's sort would copy all the blobs.
     ordered: list[StoredSegment | None] = [None] * head.depth
     for row in unit.connection.execute(query):
-        if not 1 <= row.depth <= head.depth:
+        if row.depth not in range(1, head.depth + 1):
             continue  # a damaged message; loading the conversation refuses it
         try:
             ordered[row.depth - 1] = open_row(unit, namespace, fingerprint, row)
@@ -129,6 +129,8 @@ def rewrite(unit: Unit, namespace: str, n: int, segment: StoredSegment) -> None:
 
 def is_sound(unit: Unit, row_id: str, fingerprint: str, row: Any) -> bool:
     """Whether a row (slots, codec, checksum, data) is what was written for that message."""
+    if not isinstance(row.data, bytes) or not isinstance(row.checksum, bytes):
+        return False  # SQLite's columns take values of any type
     expected = _checksum(unit, row_id, fingerprint, row.slots, row.codec, row.data)
     return hmac.compare_digest(expected, row.checksum)
 

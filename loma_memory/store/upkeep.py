@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from loma_memory.errors import SessionNotFound, UsageError
+from loma_memory.errors import SessionNotFound, StoreError, UsageError
 from loma_memory.store import erase, heads, stats, tables, verify
 from loma_memory.store.connected import Connected
 from loma_memory.store.failpoints import reach
@@ -94,8 +94,11 @@ class Upkeep(Connected):
 
     def verify(self) -> VerifyReport:
         """Checks every message, segment and session of the database, and reports by session."""
-        with self._read() as unit:
-            return verify.verify(unit)
+        try:
+            with self._read() as unit:
+                return verify.verify(unit)
+        except StoreError as error:  # so damaged that it cannot be read through
+            return VerifyReport((), (str(error),))
 
     def rotate_key(self, new_key: Key) -> int:
         """Encrypts everything under a new key, and forgets the others. Returns how many rows it rewrote.

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 
 from loma_memory.errors import IntegrityError
 from loma_memory.store import heads, ids, segments
+from loma_memory.store.chain import Link, check_row
 from loma_memory.store.records import SessionReport, VerifyReport
 from loma_memory.store.tables import fingerprints, messages, namespaces
 from loma_memory.store.tables import segments as segment_table
@@ -19,9 +20,7 @@ class _Checked:
     """What is remembered of a message: neither text nor tensors, so a whole database fits in memory."""
 
     parent_n: int | None
-    id: str
-    depth: int
-    turn: int
+    link: Link
     sound: bool
     segments: int = 0
     bad_segments: list[str] = field(default_factory=list)
@@ -44,22 +43,15 @@ def _check_messages(unit: Unit) -> dict[int, _Checked]:
         .execution_options(yield_per=500)
     )
     for row in unit.connection.execute(query):
-        parent = checked.get(row.parent_n) if row.parent_n is not None else None
-        before = parent or _Checked(None, ids.root_id(row.namespace), 0, 0, row.parent_n is None)
-        depth = before.depth + 1
+        parent = checked.get(row.parent_n)
+        before = parent.link if parent else Link(None, ids.root_id(row.namespace), 0, 0)
+        link, sound = Link(row.n, "", row.depth, row.turn), True
         try:
-            id, words = unit.vault.open_message(row.namespace, row.id, row.text, row.sealed)
-            turn = ids.turn_after(before.turn, row.role)
-            sound = (
-                (parent is not None or row.parent_n is None)
-                and (row.depth, row.turn) == (depth, turn)
-                and row.role in ids.ROLES
-                and id == ids.message_id(before.id, row.role, words)
-                and row.id == unit.vault.row_id(id)
-            )
+            message = check_row(unit, row.namespace, before, row)
+            link = Link(row.n, message.id, message.depth, message.turn)
         except IntegrityError:
-            id, turn, sound = "", row.turn, False
-        checked[row.n] = _Checked(row.parent_n, id, row.depth, turn, sound)
+            sound = False
+        checked[row.n] = _Checked(row.parent_n, link, sound)
     return checked
 
 
@@ -108,8 +100,8 @@ def _check_session(unit: Unit, row: heads.Row, checked: dict[int, _Checked]) -> 
         count += 1
         kept += message.segments
         if not message.sound:
-            bad_messages.append(message.depth)
-        bad_segments += [(message.depth, fingerprint) for fingerprint in message.bad_segments]
+            bad_messages.append(message.link.depth)
+        bad_segments += [(message.link.depth, fingerprint) for fingerprint in message.bad_segments]
         n = message.parent_n
     if problem is None and count != row.messages:
         problem = f"its conversation has {count} messages, and should have {row.messages}"

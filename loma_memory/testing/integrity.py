@@ -146,6 +146,15 @@ class Integrity(Kit):
         assert len(store.path(kept)) == 4
         assert {one.namespace: one.ok for one in store.verify().sessions} == {"": False, "other": True}
 
+    def test_a_damaged_session_hides_no_other(self, store: Store) -> None:
+        """A list leaves a damaged session out; it can be deleted."""
+        store.session("ada")
+        store.session("bob")
+        tamper(store, "UPDATE loma_sessions SET version = 7 WHERE name = 'ada'")
+        assert [head.name for head in store.sessions()] == ["bob"]
+        assert store.delete_session("ada").sessions == 1
+        assert store.verify().ok
+
     def test_a_damaged_message_is_not_found(self, store: Store) -> None:
         """Search shows no message that is not what was saved."""
         say(store, store.session("ada"), "my zebra")

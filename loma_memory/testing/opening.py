@@ -6,6 +6,7 @@ import pytest
 
 from loma_memory.errors import SchemaError, StoreError, UsageError
 from loma_memory.store import Store
+from loma_memory.store.schema import REVISIONS
 from loma_memory.testing.base import Kit, talk, tamper, texts
 
 
@@ -37,7 +38,7 @@ class Opening(Kit):
         tamper(store, "UPDATE loma_schema_version SET version_num = '9999'")
         with pytest.raises(SchemaError, match="9999"):
             Store.open(store_url)
-        tamper(store, "UPDATE loma_schema_version SET version_num = '0001'")
+        tamper(store, f"UPDATE loma_schema_version SET version_num = '{REVISIONS[-1]}'")
 
     @pytest.mark.parametrize("url", ["", "chats.db", "mysql://localhost/x", "://", "sqlite+aiosqlite:///x"])
     def test_what_is_no_store_url_is_refused(self, url: str) -> None:

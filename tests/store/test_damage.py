@@ -7,13 +7,14 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from loma_memory.errors import IntegrityError, UsageError
+from loma_memory.errors import IntegrityError, LomaError, UsageError
 from loma_memory.store import NewMessage, NewSegment, Store
 from loma_memory.store.tables import messages, segments, sessions
 from loma_memory.testing.base import FINGERPRINT, SETTINGS, exchange, say, talk
@@ -115,6 +116,47 @@ def test_every_flipped_bit_of_a_session_is_refused(store: Store) -> None:
         with pytest.raises(IntegrityError):
             store.session("ada")
     assert not store.verify().ok
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.long)])
+def test_a_damaged_file_is_refused_or_right(
+    sqlite_url: str, tmp_path: Path, count: int, figure: Figure
+) -> None:
+    """Any bit of the file, also those of SQLite's own."""
+    logging.getLogger("loma_memory").setLevel(logging.CRITICAL)
+    path, rng = tmp_path / "chats.db", random.Random(8)
+    with Store.open(sqlite_url) as store:
+        head = talk(store, store.session("ada"), 6, "some words " * 20)
+        said, kept = store.path(head), store.segments(head, FINGERPRINT)
+    sound = path.read_bytes()
+    used = [at for at, byte in enumerate(sound) if byte]
+    refused = unnoticed = partly = quoted = 0
+    for _ in range(count):
+        damaged = bytearray(sound)
+        for _ in range(rng.choice([1, 1, 1, 8])):
+            damaged[rng.choice(used)] ^= 1 << rng.randrange(8)
+        for name in ("chats.db-wal", "chats.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        path.write_bytes(damaged)
+        try:
+            with Store.open(sqlite_url) as store:
+                found = store.session("ada", create=False)
+                path_found, kept_found = store.path(found), store.segments(found, FINGERPRINT)
+        except LomaError as error:
+            refused += 1
+            quoted += "some words" in str(error)
+            continue
+        assert [(m.id, m.role, m.text) for m in path_found] == [(m.id, m.role, m.text) for m in said]
+        assert all(segment in (None, right) for segment, right in zip(kept_found, kept, strict=True))
+        partly += None in kept_found
+        unnoticed += None not in kept_found
+    figure(
+        f"{count} damaged SQLite files: {refused} refused, {partly} read without some memory, "
+        f"{unnoticed} read whole, 0 wrong accepts, 0 crashes"
+    )
+    assert refused > 0
+    assert partly > 0
+    assert quoted == 0
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -232,7 +232,7 @@ def test_a_killed_server_loses_nothing(pg_server: Any, pg_url: str, kills: int, 
                     if head.turns == until:
                         killer.start()
             killer.join()
-            pg_server.ensure_postgres_running()
+            _start_server(pg_server)
             after = store.session("ada")
             assert after.turns in (head.turns, head.turns + 1)  # one may have been committed, and not told
             assert after.messages == 2 * after.turns == len(store.path(after))
@@ -240,6 +240,16 @@ def test_a_killed_server_loses_nothing(pg_server: Any, pg_url: str, kills: int, 
             saved, head = after.turns, after
         assert store.verify().ok
     figure(f"{kills} kills of the PostgreSQL server: {saved} turns saved, 0 lost, 0 half")
+
+
+def _start_server(server: Any) -> None:
+    for attempt in range(6):
+        try:
+            return server.ensure_postgres_running()  # type: ignore[no-any-return]
+        except (subprocess.SubprocessError, AssertionError):  # it gives itself ten seconds
+            if attempt == 5:
+                raise
+            time.sleep(2)
 
 
 def _kill_server(server: Any) -> None:
