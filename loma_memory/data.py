@@ -103,10 +103,10 @@ def read_dialogues(paths: Sequence[str | Path], limit: int | None = None) -> lis
     for path in paths:
         count = 0
         for number, value in read_json_lines(path):
-            if limit is not None and count >= limit:
-                break
             found.append(parse_dialogue(value, f"{path}:{number}"))
             count += 1
+            if count == limit:
+                break
         if count == 0:
             raise DataError(f"{path}: holds no conversation")
     return found

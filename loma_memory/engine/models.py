@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from loma_memory.attention import ATTENTION, register
 from loma_memory.engine.chat_format import ChatFormat
@@ -108,7 +109,7 @@ def load(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=precision)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()
         raise ModelError(
             f"cannot load the model {name!r}: {reason[0] if reason else type(error).__name__}"

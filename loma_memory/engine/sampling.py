@@ -67,7 +67,7 @@ class Sampling:
         if self.temperature == 0.0:
             return scores.argmax(dim=-1)
         # The likeliest at 0, so that a tiny temperature cannot reach infinity.
-        scores = (scores - scores.amax(dim=-1, keepdim=True)) / self.temperature
+        scores = (scores - scores.amax(dim=-1, keepdim=True)) / max(self.temperature, 1e-6)
         if self.top_k:
             kth = scores.topk(min(self.top_k, scores.shape[-1])).values[:, -1:]
             scores = scores.masked_fill(scores < kth, float("-inf"))

@@ -181,7 +181,8 @@ def _interval(rows: np.ndarray[Any, Any], seed: int, draws: int = 2000) -> list[
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(rows), (draws, len(rows)))
     total = rows[picks].sum(1)
-    gaps = (total[:, 2] - total[:, 3]) / (total[:, 2] - total[:, 1])
+    with np.errstate(divide="ignore", invalid="ignore"):  # where full context gains nothing there is no gap
+        gaps = (total[:, 2] - total[:, 3]) / (total[:, 2] - total[:, 1])
     if not np.isfinite(gaps).all():
         return [None, None]
     low, high = np.quantile(gaps, [0.025, 0.975])

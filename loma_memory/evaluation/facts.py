@@ -68,7 +68,7 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
     ),
     (
         "cat's name",
-        _v("Biscuit, Pepper, Nimbus, Waffles, Domino, Truffle, Moose, Pickle, Zorro, Marble, Tango, Cleo"),
+        _v("Biscuit, Pepper, Nimbus, Sprocket, Domino, Truffle, Moose, Pickle, Zorro, Marble, Tango, Cleo"),
         ("At home a cat by the name of {v} is waiting for me.", "Our cat answers to {v}."),
         ("By what name does my cat go?", "Tell me the name of my cat."),
     ),

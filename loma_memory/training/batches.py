@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from loma_memory.data import Dialogue
 from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.errors import DataError
 from loma_memory.training.encode import Encoded, Weights, encode, fit
 from loma_memory.training.planting import Sample, general, plant, window
+
+_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,16 @@ class Batches:
         return [self._row(rng, length) for _ in range(rows)]
 
     def _row(self, rng: random.Random, length: int) -> Encoded:
+        for _ in range(_TRIES):
+            row = self._fullest(rng, length)
+            if row is not None:
+                return row
+        raise DataError(
+            f"no row of at most {length} tokens with anything to learn in it: the conversations have no "
+            f"turn {self.first_turn + 1} within that length"
+        )
+
+    def _fullest(self, rng: random.Random, length: int) -> Encoded | None:
         best: Encoded | None = None
         for _ in range(6):  # dialogues differ in length: keep the fullest of a few
             row = fit(self._encode(self._sample(rng, length)), length)
@@ -69,7 +82,7 @@ class Batches:
                 best = row
             if best is not None and len(best) >= 0.8 * length:
                 break
-        return best if best is not None else self._row(rng, length)
+        return best
 
     def _encode(self, sample: Sample) -> Encoded:
         return encode(self.form, sample, self.weights, self.first_turn)

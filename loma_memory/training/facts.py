@@ -110,7 +110,18 @@ def _liking(word: str) -> FactKind:
     )
 
 
-_PERSONS = ("neighbour", "coach", "doctor", "landlord", "roommate", "cousin", "uncle", "hairdresser", "tutor", "colleague")
+_PERSONS = (
+    "neighbour",
+    "coach",
+    "doctor",
+    "landlord",
+    "roommate",
+    "cousin",
+    "uncle",
+    "hairdresser",
+    "tutor",
+    "colleague",
+)
 _LIKINGS = (
     "film song band animal season flower game singer dessert fruit snack hotel restaurant park beach museum comic"
     " magazine painter writer shop cheese tea beer juice club actor podcast"

@@ -136,6 +136,9 @@ def test_saved_and_loaded_bit_equal(folder: Path, tmp_path: Path) -> None:
     for a, b in zip(original.parameters(), back.parameters(), strict=True):
         assert torch.equal(a, b)
     assert back.settings == AdapterSettings(rank=3, alpha=3, base_digest="b2:base")
+    # A loaded adapter is frozen; torch multiplies by weights that need gradients in another order.
+    assert not any(p.requires_grad for p in back.model.parameters())
+    original.model.requires_grad_(False)
     assert torch.equal(with_memory(original.model, original), with_memory(back.model, back))
     back.save(tmp_path / "again")
     for name in ("adapter_model.safetensors", "loma_memory_tokens.safetensors", "loma_adapter.json"):

@@ -36,7 +36,9 @@ def family(request: pytest.FixtureRequest) -> str:
 
 @torch.no_grad()
 def test_plain_text_is_as_with_the_models_own_attention(family: str) -> None:
-    model, ids = build(family), some_ids(2, 3 * WINDOW)
+    # In float64 the eager softmax turns a row that is all padding into NaN, which spreads.
+    precision = torch.float32 if family in EAGER else torch.float64
+    model, ids = build(family, dtype=precision), some_ids(2, 3 * WINDOW)
     hidden = torch.ones_like(ids)
     hidden[1, :4] = 0  # left padding, as a 2-D mask
     model.set_attn_implementation("eager" if family in EAGER else "sdpa")

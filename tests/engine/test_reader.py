@@ -186,7 +186,7 @@ def test_a_session_goes_on_far_beyond_the_models_range(family: str, name: str) -
     inside = 3 * 19  # the first turns fit both: nothing differs until the range is reached
     assert torch.equal(short.hidden[0][:inside], long.hidden[0][:inside])
     changed = float((short.hidden[0][inside:] - long.hidden[0][inside:]).abs().max())
-    assert (changed > 1e-6) == (name != "none" or family != "llama") or changed < 1e-3
+    assert changed > 1e-6, "beyond it the distance to the sink, at least, is another"
     # And a reply can still be asked for.
     done = small.run(short.states, [[[5, 6, 7]]], reserve=20)
     assert int(done.next_position[0]) + 20 <= 64

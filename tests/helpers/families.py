@@ -60,18 +60,18 @@ FAMILIES: dict[str, Callable[..., Any]] = {
         hf.MistralConfig(**k, head_dim=8, sliding_window=WINDOW)
     ),
     "gemma3": lambda **k: hf.Gemma3ForCausalLM(
-        hf.Gemma3TextConfig(**k, **_MIXED, head_dim=12, query_pre_attn_scalar=10)
+        hf.Gemma3TextConfig(**{**_MIXED, **k}, head_dim=12, query_pre_attn_scalar=10)
     ),
     "smollm3": lambda **k: hf.SmolLM3ForCausalLM(hf.SmolLM3Config(**k, no_rope_layers=[1, 0, 1])),
     "phi": lambda **k: hf.PhiForCausalLM(hf.PhiConfig(**{**k, **_PARTIAL})),
     "phi3": lambda **k: hf.Phi3ForCausalLM(hf.Phi3Config(**k)),
     "phi4-mini": lambda **k: hf.Phi3ForCausalLM(hf.Phi3Config(**{**k, **_PARTIAL})),
     "gpt-oss": lambda **k: hf.GptOssForCausalLM(
-        hf.GptOssConfig(**k, **_MIXED, **_YARN, head_dim=8, num_local_experts=4, num_experts_per_tok=2)
+        hf.GptOssConfig(**{**_MIXED, **_YARN, **k}, head_dim=8, num_local_experts=4, num_experts_per_tok=2)
     ),
     "glm4": lambda **k: hf.Glm4ForCausalLM(hf.Glm4Config(**{**k, **_PARTIAL}, head_dim=8)),
     "gemma2": lambda **k: hf.Gemma2ForCausalLM(
-        hf.Gemma2Config(**k, **_MIXED, head_dim=12, query_pre_attn_scalar=10, attn_logit_softcapping=4.0)
+        hf.Gemma2Config(**{**_MIXED, **k}, head_dim=12, query_pre_attn_scalar=10, attn_logit_softcapping=4.0)
     ),
     "granite": lambda **k: hf.GraniteForCausalLM(
         hf.GraniteConfig(
@@ -83,7 +83,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
         )
     ),
     "olmo2": lambda **k: hf.Olmo2ForCausalLM(hf.Olmo2Config(**k)),
-    "cohere2": lambda **k: hf.Cohere2ForCausalLM(hf.Cohere2Config(**k, **_MIXED, logit_scale=0.5)),
+    "cohere2": lambda **k: hf.Cohere2ForCausalLM(hf.Cohere2Config(**{**_MIXED, **k}, logit_scale=0.5)),
 }
 """A maker for each family; keywords override the common configuration."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from loma_memory.attention import TokenLayout
+from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import Conversation, lay_out
 from loma_memory.engine.reader import Reader
 from loma_memory.memory import MemoryState
@@ -107,7 +108,7 @@ def one_pass(
         call.query_positions = call.key_positions = positions
     cache = DynamicCache()
     out = reader.decoder(
-        inputs_embeds=reader.embed(one.ids, one.memory_index),
+        inputs_embeds=embed(reader.model, reader.tokens, one.ids, one.layouts),
         attention_mask=call.mask,
         position_ids=positions,
         past_key_values=cache,

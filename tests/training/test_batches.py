@@ -12,6 +12,7 @@ from tiny_chat import byte_tokenizer
 
 from loma_memory.data import Dialogue, Message
 from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.errors import DataError
 from loma_memory.evaluation import facts as probes
 from loma_memory.evaluation import talk
 from loma_memory.training import facts, values
@@ -125,6 +126,15 @@ def test_windows_and_general_prompts() -> None:
     said = FORM.tokenizer.decode([i for row in own(0) for i in row.flat])
     assert "p" in said
     assert "umbrella" not in said
+
+
+def test_conversations_with_nothing_to_learn_from_are_refused() -> None:
+    alone = [Dialogue("d", ((Message("user", "Hi"), Message("assistant", "Hello")),))]
+    mixture = Mixture(lengths=(200,), tokens=200, planted=0.0, curriculum=0)
+    with pytest.raises(DataError, match="no turn 2 within that length"):
+        Batches(FORM, [alone], mixture, WEIGHTS, first_turn=1)(0)
+    with pytest.raises(DataError, match="at most 8 tokens"):
+        made(mixture=Mixture(lengths=(8,), tokens=8, planted=0.0, curriculum=0))(0)
 
 
 # --- training and evaluation share no fact -----------------------------------------------------------

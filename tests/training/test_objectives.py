@@ -52,12 +52,9 @@ def log_likelihoods(reader: Reader, rows: list[Encoded]) -> Tensor:
     return torch.cat(found)
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_the_loss_is_the_kl_that_turn_by_turn_reading_shows(family: str) -> None:
-    # The teacher is the plain model: a window as wide as the text, for it spares no sink.
-    adapter = with_adapter(
-        loaded(build(family, **({"sliding_window": 99} if family == "gemma3" else {}))).model
-    )
+    adapter = with_adapter(loaded(build(family)).model)
     known, rows = loaded(adapter.model, sink=SINK), talks()
     # Only inside a turn is the word before a target in view of the same reading.
     inner = [
@@ -70,6 +67,7 @@ def test_the_loss_is_the_kl_that_turn_by_turn_reading_shows(family: str) -> None
         total, count, figures = objective(inner, 3)
         got = log_likelihoods(reader_of(known, how, adapter.tokens), inner)
         expected = (full.exp() * (full - got)).sum()
+        total = total.detach()
         assert int(count) == len(full)
         assert float(total) == pytest.approx(float(expected), rel=1e-4, abs=1e-3)
         assert figures["agree"] == pytest.approx(float((full.argmax(-1) == got.argmax(-1)).double().mean()))
@@ -94,7 +92,8 @@ def test_targets_are_drawn_where_there_is_weight_and_by_the_seed() -> None:
         adapter.model, adapter.tokens, [CCMConcat(2), CCMConcat(6)], SINK, positions=5
     )
     rows = talks()
-    one, two, other = objective(rows, 1), objective(rows, 1), objective(rows, 2)
+    with torch.no_grad():
+        one, two, other = objective(rows, 1), objective(rows, 1), objective(rows, 2)
     assert float(one[0]) == float(two[0])
     assert float(one[0]) != float(other[0])
     assert int(one[1]) == 5
@@ -131,7 +130,7 @@ def test_the_text_objective_is_weighted_cross_entropy_under_an_ordinary_lora() -
                 weight += w
     total, count, _ = TextObjective(model, SINK)(rows, 0)
     assert float(count) == pytest.approx(weight)
-    assert float(total) == pytest.approx(expected, rel=1e-4)
+    assert float(total.detach()) == pytest.approx(expected, rel=1e-4)
     total.backward()
     assert any(
         p.grad is not None and float(p.grad.abs().max()) > 0

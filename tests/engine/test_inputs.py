@@ -1,0 +1,71 @@
+"""What memory tokens start from: the table, and the mean of the text that each stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from families import build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loma_memory.adapter.tokens import MemoryTokens
+from loma_memory.attention import MEMORY, TEXT
+from loma_memory.engine.inputs import embed, spans
+from loma_memory.engine.onepass import lay_out
+from loma_memory.methods import method
+from loma_memory.methods.ccm_concat import CCMConcat
+
+
+def test_parts_by_hand() -> None:
+    one = lay_out(CCMConcat(2), [1], [[[[5, 6, 7, 8], [9]], [[10, 11, 12, 13, 14]]]])
+    matrix = spans(one.layouts[0], one.text_width)
+    #           sink  5    6    7    8    9   10   11   12   13   14
+    assert matrix.tolist() == [
+        [0, 0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0.5, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.lists(st.integers(3, 60), min_size=1, max_size=12), min_size=1, max_size=3),
+        min_size=1,
+        max_size=3,
+    ),
+    st.floats(1, 9),
+    st.sampled_from([1, 5]),
+)
+def test_every_token_of_a_message_has_its_part_in_one_memory_token(
+    talk: Any, ratio: float, multiple: int
+) -> None:
+    one = lay_out(CCMConcat(ratio), [1, 2], [talk], multiple)
+    row, width = one.layouts[0], one.text_width
+    matrix = spans(row, width)
+    text, memory = row[:width], row[width:]
+    assert torch.equal((matrix > 0).sum(0), (text.kind == TEXT).long())
+    real = memory.kind == MEMORY
+    assert torch.allclose(matrix.sum(1), real.float())
+    for j in real.nonzero().flatten().tolist():
+        columns = (matrix[j] > 0).nonzero().flatten()
+        assert set(text.message[columns].tolist()) == {int(memory.message[j])}
+        assert columns.tolist() == list(range(int(columns[0]), int(columns[-1]) + 1)), "a run of tokens"
+
+
+def test_embeddings() -> None:
+    model, tokens = build("gemma3"), MemoryTokens(8, 32)
+    torch.nn.init.normal_(tokens.weight)
+    one = lay_out(CCMConcat(2), [1], [[[[5, 6, 7, 8]]], [[[9, 10]]]])
+    made = embed(model, tokens, one.ids, one.layouts)
+    text = model.get_input_embeddings()(one.ids)
+    assert torch.equal(made[:, : one.text_width], text)
+    wanted = text[0, 1:3].mean(0) + tokens.weight[0]
+    assert torch.allclose(made[0, one.text_width], wanted, atol=1e-6)
+    assert torch.allclose(made[0, one.text_width + 1], text[0, 3:5].mean(0) + tokens.weight[1], atol=1e-6)
+    plain = lay_out(method("full"), [1], [[[[5, 6, 7, 8]]]])
+    assert torch.equal(embed(model, None, plain.ids, plain.layouts), model.get_input_embeddings()(plain.ids))
