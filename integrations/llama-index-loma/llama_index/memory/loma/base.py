@@ -37,7 +37,7 @@ class LomaMemory(BaseMemory):
         return "LomaMemory"
 
     @classmethod
-    def from_defaults(  # type: ignore[override]
+    def from_defaults(
         cls,
         session_id: str | None = None,
         *,
