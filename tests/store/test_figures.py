@@ -1,6 +1,7 @@
 """Figures that the documents promise; each test prints what it has measured.
 
-Times depend on the machine and on what else runs there, so the limits are wider than the figures.
+Times depend on the machine and on what else runs there. So the limits are of this process's own processor
+time, and wider than the figures.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ TURNS = 1000
 SEGMENT = 23_000  # bytes; two make a turn of 30 tokens at 8:1 in int8 on SmolLM2-135M
 
 
-def milliseconds(call: Callable[[], Any], times: int = 9) -> float:
-    """The median time that a call takes."""
-    taken = []
+def milliseconds(call: Callable[[], Any], times: int = 9, limit: float = 1000) -> float:
+    """The median time that a call takes; the least processor time that it took is held to the limit."""
+    walls, cpus = [], []
     for _ in range(times):
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         call()
-        taken.append(1000 * (time.perf_counter() - start))
-    return statistics.median(taken)
+        walls.append(1000 * (time.perf_counter() - wall))
+        cpus.append(1000 * (time.process_time() - cpu))
+    assert min(cpus) < limit
+    return statistics.median(walls)
 
 
 def long_session(store: Store, name: str = "ada") -> SessionHead:
@@ -43,13 +46,12 @@ def long_session(store: Store, name: str = "ada") -> SessionHead:
 def test_loading_a_thousand_turns(sqlite_url: str, figure: Figure) -> None:
     with Store.open(sqlite_url) as store:
         head = long_session(store)
-        loading = milliseconds(lambda: store.segments(head, "f"))
-        path = milliseconds(lambda: store.path(head))
+        loading = milliseconds(lambda: store.segments(head, "f"), limit=250)
+        path = milliseconds(lambda: store.path(head), limit=200)
     size = 2 * TURNS * SEGMENT / 2**20
     figure(
         f"{TURNS} turns, {size:.0f} MiB of segments, verified: {loading:.0f} ms; their texts: {path:.0f} ms"
     )
-    assert loading < 1000
 
 
 def test_forking_a_thousand_turns(sqlite_url: str, tmp_path: Path, figure: Figure) -> None:
@@ -58,12 +60,11 @@ def test_forking_a_thousand_turns(sqlite_url: str, tmp_path: Path, figure: Figur
         store.vacuum()
         names = iter(range(1000))
         before = (tmp_path / "chats.db").stat().st_size
-        fork = milliseconds(lambda: store.fork(head, f"fork {next(names)}"), 201)
+        fork = milliseconds(lambda: store.fork(head, f"fork {next(names)}"), 201, limit=5)
         store.database.engine.dispose()  # the last connection moves the log into the file
         grown = ((tmp_path / "chats.db").stat().st_size - before) / 201
         back = milliseconds(lambda: store.rollback(store.session("fork 1"), 500), 1)
     figure(f"fork of {TURNS} turns: {fork:.1f} ms, {grown:.0f} bytes; rollback by 500 turns: {back:.1f} ms")
-    assert fork < 100
     assert grown < 2048
 
 
@@ -77,14 +78,13 @@ def test_saving_a_turn(sqlite_url: str, tmp_path: Path, figure: Figure) -> None:
             nonlocal head
             head = store.append(head, new, kv, "f", {})
 
-        saving = milliseconds(save, 21)
+        saving = milliseconds(save, 21, limit=30)
     figure(f"saving a turn after {TURNS} others, synced to disk: {saving:.1f} ms")
-    assert saving < 500
 
 
 def test_opening(sqlite_url: str, figure: Figure) -> None:
     Store.open(sqlite_url).close()
-    opening = milliseconds(lambda: Store.open(sqlite_url).close())
+    opening = milliseconds(lambda: Store.open(sqlite_url).close(), limit=50)
     code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
     def load(module: str) -> float:
@@ -96,7 +96,6 @@ def test_opening(sqlite_url: str, figure: Figure) -> None:
         f"opening an up-to-date file: {opening:.1f} ms; import of loma_memory.store "
         f"{load('loma_memory.store'):.2f} s, of which sqlalchemy {load('sqlalchemy'):.2f} s"
     )
-    assert opening < 500
 
 
 @pytest.mark.parametrize("sessions", [20, pytest.param(1000, marks=pytest.mark.long)])
@@ -112,4 +111,3 @@ def test_finding_one_in_many_sessions(sqlite_url: str, sessions: int, figure: Fi
         f"{sessions} sessions of 100 messages: search {found:.0f} ms, list of 50 {listed:.1f} ms, "
         f"verify {checked:.0f} ms"
     )
-    assert found < 5000
