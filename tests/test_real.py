@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -98,7 +97,7 @@ def test_the_first_token_of_a_long_session_comes_as_soon_as_that_of_a_short_one(
                 next(reply)
                 found.append(time.perf_counter() - began)
                 reply.close()
-    short, long = (statistics.median(times[n]) for n in ("short", "long"))
+    short, long = (min(times[n]) for n in ("short", "long"))  # the least disturbed of seven
     ratio = long / short
     print(f"first token, resumed: 5 turns {short:.3f} s, 100 turns {long:.3f} s ({ratio:.2f}x)")
     assert long / short <= 1.5

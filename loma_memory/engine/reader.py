@@ -136,7 +136,7 @@ class Reader:
                 f"{f' and {reserve} kept for the reply' if reserve else ''}, this one has {longest}"
             )
         head_keys, head_values = self.header(self.sink_ids if header is None else header)
-        head_length = head_keys.shape[2]
+        head_length, width = head_keys.shape[2], head_keys.shape[3]
         head = TokenLayout.of(SINK, -1, -1, range(self.sink - head_length, self.sink))
 
         # Each row is placed by its own length: memory must not depend on what shares its batch.
@@ -148,12 +148,18 @@ class Reader:
 
         keys, values, past, new = [], [], [], []
         for state, row in zip(states, rows, strict=True):
-            k, v = state.keys_values(head_keys)
-            k = move_keys(self.model, k, row.stored, row.slots.position.to(k.device))
-            k, v = torch.cat([head_keys, k], dim=2), torch.cat([head_values, v], dim=2)
-            fill = k.new_zeros(*k.shape[:2], past_width - k.shape[2], k.shape[3])
-            keys.append(torch.cat([fill, k], dim=2))
-            values.append(torch.cat([fill, v], dim=2))
+            fill = head_keys.new_zeros(*head_keys.shape[:2], past_width - head_length - len(row.slots), width)
+            k, v = state.keys_values(
+                torch.cat([fill, head_keys], dim=2), torch.cat([fill, head_values], dim=2)
+            )
+            if not torch.equal(row.stored, row.slots.position):
+                kept = past_width - len(row.slots)
+                moved = move_keys(
+                    self.model, k[:, :, kept:], row.stored.to(device), row.slots.position.to(device)
+                )
+                k = torch.cat([k[:, :, :kept], moved], dim=2)
+            keys.append(k)
+            values.append(v)
             past.append(TokenLayout.cat([head, row.slots]).padded(past_width, left=True))
             new.append(TokenLayout.cat([row.text.padded(longest), row.memory.padded(memory_width)]))
         every = [TokenLayout.cat([p, n]) for p, n in zip(past, new, strict=True)]
@@ -174,8 +180,7 @@ class Reader:
         layers = len(self.decoder.layers)
         cache = DynamicCache(
             ddp_cache_data=[
-                (torch.stack([k[i] for k in keys]), torch.stack([v[i] for v in values]))
-                for i in range(layers)
+                (_stacked([k[i] for k in keys]), _stacked([v[i] for v in values])) for i in range(layers)
             ]
         )
         out = self.decoder(
@@ -260,7 +265,7 @@ class Reader:
             offset += len(message)
         nothing = TokenLayout.of(MEMORY, 0, 0, [])
         text, memory = TokenLayout.cat(texts), TokenLayout.cat([nothing, *memories])
-        return _Row(slots, stored.to(self.loaded.device), start, text, memory)
+        return _Row(slots, stored, start, text, memory)
 
     def _sees(self, new: TokenLayout, every: TokenLayout, ahead: int) -> Tensor:
         """Columns that the `ahead`-th token of text after the turn's last one may see."""
@@ -286,6 +291,11 @@ class Reader:
                 )
             )
         return segments
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors of a batch as one; a batch of one is not copied."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(list(tensors))
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Segment:
 
     def to(self, device: torch.device) -> Segment:
         """The same segment with keys and values on `device`; positions stay on the processor."""
+        if self.keys.device == device:
+            return self
         return replace(self, keys=self.keys.to(device), values=self.values.to(device))
 
     def layout(self, turn: int, message: int) -> TokenLayout:

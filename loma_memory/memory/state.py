@@ -72,9 +72,9 @@ class MemoryState:
         empty = TokenLayout.of(0, 0, 0, [])
         return TokenLayout.cat([empty, *(e.segment.layout(e.turn, e.message) for e in self.entries)])
 
-    def keys_values(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of all slots, (L, Hkv, slots, D) each; `like` gives shape and dtype."""
-        empty = like[:, :, :0]
-        keys = torch.cat([empty, *(s.keys for s in self.segments)], dim=2)
-        values = torch.cat([empty, *(s.values for s in self.segments)], dim=2)
-        return keys, values
+    def keys_values(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of all slots behind those given, (L, Hkv, S + slots, D) each, copied once."""
+        return (
+            torch.cat([keys, *(s.keys for s in self.segments)], dim=2),
+            torch.cat([values, *(s.values for s in self.segments)], dim=2),
+        )

@@ -68,7 +68,7 @@ def turn_by_turn(reader: Reader, conversations: Sequence[Conversation], *, grade
     like = reader.header(reader.sink_ids)[0]
     return Run(
         [torch.cat(h) for h in hidden],
-        [torch.stack(s.keys_values(like)) for s in states],
+        [torch.stack(s.keys_values(like[:, :, :0], like[:, :, :0])) for s in states],
         [torch.cat(p) for p in positions],
         [s.layout().position for s in states],
         states,

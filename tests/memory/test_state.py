@@ -35,11 +35,11 @@ def test_a_state_grows_by_turns_and_leaves_the_old_one_alone() -> None:
 
 def test_keys_and_values_stand_in_the_order_of_the_layout() -> None:
     state = MemoryState().with_turn([segment(1, fill=1.0)]).with_turn([segment(2, fill=2.0)])
-    keys, values = state.keys_values(torch.zeros(2, 1, 5, 4))
+    keys, values = state.keys_values(torch.zeros(2, 1, 0, 4), torch.zeros(2, 1, 0, 4))
     assert keys.shape == values.shape == (2, 1, 3, 4)
     assert keys[0, 0, :, 0].tolist() == [1.0, 2.0, 2.0]
     assert values[0, 0, :, 0].tolist() == [2.0, 3.0, 3.0]
-    nothing, _ = MemoryState().keys_values(torch.zeros(2, 1, 5, 4))
+    nothing, _ = MemoryState().keys_values(torch.zeros(2, 1, 0, 4), torch.zeros(2, 1, 0, 4))
     assert nothing.shape == (2, 1, 0, 4)
 
 

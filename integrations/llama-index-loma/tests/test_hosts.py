@@ -154,7 +154,7 @@ async def test_turn_20_reads_only_the_new_message(
         assert users == [question(t) for t in range(1, turns + 1)]
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of LlamaIndex itself
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of LlamaIndex itself
 async def test_an_agent_reads_only_what_is_new(llm: LomaLLM, tmp_path: Path) -> None:
     agent = ReActAgent(tools=[], llm=llm)
     memory = loma(llm)

@@ -6,16 +6,17 @@ import uuid
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.bridge.pydantic import Field
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.memory.types import BaseMemory
 from llama_index.llms.loma import LomaLLM
+from llama_index.llms.loma.messages import role_of
 from llama_index.memory.loma.log import SessionLog
 
 from loma_memory.resolve import shared_store
 
 
 class LomaMemory(BaseMemory):
-    """Gives `LomaLLM` one message that stands for everything up to the last reply, and what came since.
+    """Gives `LomaLLM` the last reply, whose handle stands for everything up to it, and what came since.
 
     There is no limit in tokens: old turns are in the model's memory, and the transcript is in the store.
 
@@ -23,13 +24,14 @@ class LomaMemory(BaseMemory):
         session_id: the session.
         store: database URL, or an open store; as the LLM's.
         namespace: as the LLM's.
-        note: text of that message, for a model that knows nothing of handles.
+        open: messages of a turn that waits for its reply, with which it will be saved.
     """
 
     session_id: str
     store: Any = Field(default="sqlite:///chats.db")
     namespace: str = ""
-    note: str = ""
+    open: list[ChatMessage] = Field(default_factory=list)
+    _opened: SessionLog | None = PrivateAttr(default=None)
 
     @classmethod
     def class_name(cls) -> str:
@@ -46,7 +48,6 @@ class LomaMemory(BaseMemory):
         namespace: str | None = None,
         chat_history: list[ChatMessage] | None = None,
         token_limit: int | None = None,
-        note: str = "",
         **kwargs: Any,
     ) -> LomaMemory:
         """A session's memory.
@@ -58,40 +59,46 @@ class LomaMemory(BaseMemory):
             namespace: in place of the model's.
             chat_history: what the session is to begin with.
             token_limit: not needed; taken so that chat engines can make this memory.
-            note: see the class.
             kwargs: likewise.
         """
         opened = store if store is not None else (llm.store if llm is not None else "sqlite:///chats.db")
         owner = namespace if namespace is not None else (llm.namespace if llm is not None else "")
-        made = cls(session_id=session_id or uuid.uuid4().hex, store=opened, namespace=owner, note=note)
+        made = cls(session_id=session_id or uuid.uuid4().hex, store=opened, namespace=owner)
         if chat_history:
             made.set(chat_history)
         return made
 
     def get(self, input: str | None = None, **kwargs: Any) -> list[ChatMessage]:
-        """The message with the handle, and what came after the last reply."""
-        return self._log().handle_and_tail(self.note)
+        """The last reply, with its handle, and what came after it."""
+        return [*self._log().handle_and_tail(), *map(self._log().mark, self.open)]
 
     def get_all(self) -> list[ChatMessage]:
         """The whole transcript."""
-        return self._log().whole()
+        return [*self._log().whole(), *self.open]
 
     def put(self, message: ChatMessage) -> None:
         """Add a message."""
-        self._log().add([message])
+        self.put_messages([message])
 
     def put_messages(self, messages: list[ChatMessage]) -> None:
-        """Add messages, in one transaction."""
-        self._log().add(messages)
+        """Add messages; up to the last reply they are saved, in one transaction."""
+        whole = [*self.open, *messages]
+        replied = max((i + 1 for i, m in enumerate(whole) if role_of(m) == "assistant"), default=0)
+        self._log().add(whole[:replied])
+        self.open = whole[replied:]
 
     def set(self, messages: list[ChatMessage]) -> None:
         """Make these the conversation."""
+        self.open = []
         self._log().replace(messages)
 
     def reset(self) -> None:
         """Erase the conversation and its memory."""
+        self.open = []
         self._log().forget()
 
     def _log(self) -> SessionLog:
-        opened = shared_store(self.store) if isinstance(self.store, str) else self.store
-        return SessionLog(opened, self.session_id, self.namespace)
+        if self._opened is None:
+            store = shared_store(self.store) if isinstance(self.store, str) else self.store
+            self._opened = SessionLog(store, self.session_id, self.namespace)
+        return self._opened

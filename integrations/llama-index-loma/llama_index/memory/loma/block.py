@@ -20,20 +20,18 @@ class LomaMemoryBlock(BaseMemoryBlock[list[ChatMessage]]):
         store: database URL, or an open store; as the LLM's.
         namespace: as the LLM's.
         session_id: the session, where `Memory` does not say.
-        note: text of the message, for a model that knows nothing of handles.
     """
 
     name: str = Field(default="loma")
     store: Any = Field(default="sqlite:///chats.db")
     namespace: str = ""
     session_id: str = "memory"
-    note: str = ""
 
     async def _aget(
         self, messages: list[ChatMessage] | None = None, **block_kwargs: Any
     ) -> list[ChatMessage]:
         log = self._log(block_kwargs.get("session_id"))
-        return await asyncio.to_thread(log.handle_and_tail, self.note)
+        return await asyncio.to_thread(log.handle_and_tail)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         named = next((m.additional_kwargs.get("session_id") for m in messages), None)

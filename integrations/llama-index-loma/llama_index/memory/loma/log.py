@@ -9,7 +9,7 @@ from llama_index.llms.loma.messages import HANDLE, role_of, text_of
 
 from loma_memory.errors import SessionConflict, SessionNotFound
 from loma_memory.resolve import Plan, commit, forget, handle_of
-from loma_memory.store import Message, NewMessage, Store, canonical_text, root_id
+from loma_memory.store import Message, NewMessage, SessionHead, Store, canonical_text, root_id
 
 _RETRIES = 8
 
@@ -23,14 +23,12 @@ class SessionLog:
     def __init__(self, store: Store, session: str, namespace: str = "") -> None:
         """A session of a store; it is made when something is added."""
         self._store, self._session, self._namespace = store, session, namespace
+        self._last: tuple[str, str] | None = None  # a head that is a reply, and its text: saves a look
 
     def path(self) -> list[Message]:
         """All messages as saved; none where the session does not exist."""
-        try:
-            head = self._store.session(self._session, self._namespace, create=False)
-        except SessionNotFound:
-            return []
-        return self._store.path(head)
+        head = self._head()
+        return [] if head is None else self._store.path(head)
 
     def add(self, messages: Sequence[ChatMessage]) -> None:
         """Save messages at the end; system messages and empty ones are left out."""
@@ -40,7 +38,8 @@ class SessionLog:
                 return
             head = self._store.session(self._session, self._namespace)
             try:
-                self._store.append(head, new, [None] * len(new), "", {})
+                head = self._store.append(head, new, [None] * len(new), "", {})
+                self._last = (head.head_id, new[-1].text) if new[-1].role == "assistant" else None
                 return
             except SessionConflict:
                 if left == 0:
@@ -59,30 +58,48 @@ class SessionLog:
         """Erase the session, its branches and their memory."""
         forget(self._store, self._session, self._namespace)
 
-    def handle_and_tail(self, note: str = "") -> list[ChatMessage]:
-        """A message that stands for everything up to the last reply, and what came after it.
+    def handle_and_tail(self) -> list[ChatMessage]:
+        """The last reply, with the handle that stands for everything up to it, and what came after it.
 
-        Args:
-            note: what the first one says to a model that knows nothing of handles.
+        Where there is no reply yet, an empty message says at least whose conversation begins. It is the
+        system's; agents drop those, which is why the handle goes with the reply.
         """
-        path = self.path()
-        known = max((i for i, m in enumerate(path) if m.role == "assistant"), default=-1)
-        # Even where nothing is known yet the message is there: it says whose conversation begins.
         about: dict[str, str] = {"session_id": self._session}
-        if known >= 0:
-            about["memory_id"] = handle_of(path[known].id, path[known].depth)
-        first = ChatMessage(role="system", content=note, additional_kwargs={HANDLE: about})
-        return [first, *(_chat_message(m) for m in path[known + 1 :])]
+        head = self._head()
+        path: list[Message] = []
+        if head is not None and self._last is not None and head.head_id == self._last[0]:
+            last: tuple[str, int, str] | None = (head.head_id, head.messages, self._last[1])
+        else:
+            path = [] if head is None else self._store.path(head)
+            replies = [m for m in path if m.role == "assistant"]
+            last = (replies[-1].id, replies[-1].depth, replies[-1].text) if replies else None
+        if last is None:
+            first = ChatMessage(role="system", content="", additional_kwargs={HANDLE: about})
+            return [first, *(self._chat_message(m) for m in path)]
+        about["memory_id"] = handle_of(last[0], last[1])
+        first = ChatMessage(role="assistant", content=last[2], additional_kwargs={HANDLE: about})
+        return [first, *(self._chat_message(m) for m in path[last[1] :])]
+
+    def mark(self, message: ChatMessage) -> ChatMessage:
+        """The same message, saying which session it belongs to."""
+        about = {**message.additional_kwargs, HANDLE: {"session_id": self._session}}
+        return message.model_copy(update={"additional_kwargs": about})
 
     def whole(self) -> list[ChatMessage]:
         """All messages."""
-        return [_chat_message(m) for m in self.path()]
+        return [self._chat_message(m) for m in self.path()]
+
+    def _chat_message(self, message: Message) -> ChatMessage:
+        role = "assistant" if message.role == "assistant" else "user"
+        return self.mark(ChatMessage(role=role, content=message.text))
+
+    def _head(self) -> SessionHead | None:
+        try:
+            return self._store.session(self._session, self._namespace, create=False)
+        except SessionNotFound:
+            return None
 
 
 def _new(messages: Sequence[ChatMessage]) -> list[NewMessage]:
     said = [NewMessage(role_of(m), text_of(m)) for m in messages]
     return [m for m in said if m.role != "system" and canonical_text(m.text)]
-
-
-def _chat_message(message: Message) -> ChatMessage:
-    return ChatMessage(role="assistant" if message.role == "assistant" else "user", content=message.text)
