@@ -47,6 +47,7 @@ def commit(
     *,
     session: str | None = None,
     explicit: bool = False,
+    hint: str | None = None,
 ) -> SessionHead:
     """Saves messages after a plan's base, and moves or makes the session that holds them.
 
@@ -59,6 +60,7 @@ def commit(
         settings: what the fingerprint stands for.
         session: the id that the request came with, if any.
         explicit: whether the caller named it.
+        hint: the branch that may still end at the plan's base, which saves looking for one.
 
     Returns:
         The session that holds the conversation, pointing at the last of `messages`.
@@ -78,7 +80,7 @@ def commit(
                 # Who resends the history is right whatever the session did meanwhile; who appends is not.
                 if left == 0 or plan.how == "append":
                     raise
-    return _move_branch(store, plan, session or "", *what)
+    return _move_branch(store, plan, session or "", hint, *what)
 
 
 def check_session(session: str | None) -> None:
@@ -121,13 +123,14 @@ def _move_branch(
     store: Store,
     plan: Plan,
     label: str,
+    hint: str | None,
     messages: Sequence[NewMessage],
     segments: Sequence[NewSegment | None],
     fingerprint: str,
     settings: Mapping[str, Any],
 ) -> SessionHead:
     what = (messages, segments, fingerprint, settings)
-    for head in _held_at(store, plan, label):
+    for head in _held_at(store, plan, label, hint):
         try:
             return store.append(head, *what)
         except (SessionConflict, SessionNotFound):
@@ -177,11 +180,11 @@ def _move_named(
     )
 
 
-def _held_at(store: Store, plan: Plan, label: str) -> Iterator[SessionHead]:
+def _held_at(store: Store, plan: Plan, label: str, hint: str | None) -> Iterator[SessionHead]:
     """Branches of a label that end at the plan's base."""
     if not plan.depth:
         return
-    for name in store.holders(plan.base_id, plan.namespace):
+    for name in _names(store, plan, hint):
         if branch_label(name) == label:
             try:
                 head = store.session(name, plan.namespace, create=False)
@@ -189,6 +192,12 @@ def _held_at(store: Store, plan: Plan, label: str) -> Iterator[SessionHead]:
                 continue
             if head.head_id == plan.base_id:
                 yield head
+
+
+def _names(store: Store, plan: Plan, hint: str | None) -> Iterator[str]:
+    if hint is not None:
+        yield hint
+    yield from store.holders(plan.base_id, plan.namespace)
 
 
 def _begin(store: Store, plan: Plan, name: str) -> SessionHead:

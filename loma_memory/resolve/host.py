@@ -16,7 +16,7 @@ from loma_memory.errors import SessionConflict, SessionNotFound
 from loma_memory.memory import MemoryState
 from loma_memory.resolve.commit import check_session, commit, forget
 from loma_memory.resolve.handles import handle_of
-from loma_memory.resolve.plan import HostMessage, Plan, resolve, system_text
+from loma_memory.resolve.plan import HostMessage, Plan, Said, resolve, system_text
 from loma_memory.restore import new_segment, restore
 from loma_memory.store import NewMessage, Store, canonical_text
 
@@ -66,6 +66,15 @@ class Request:
     begin: str = ""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A conversation at work: its memory, what was said, and the session or branch that holds it."""
+
+    state: MemoryState
+    said: tuple[NewMessage, ...]
+    holder: str | None = None
+
+
 class Host:
     """An engine and a store, asked with lists of messages. May be used from many threads.
 
@@ -88,7 +97,7 @@ class Host:
         """`states`: how many conversations' memory is kept at work, the last used ones."""
         self.engine, self.store, self.namespace = engine, store, namespace
         self.settings = settings or ReplySettings()
-        self._kept: OrderedDict[tuple[str, str], MemoryState] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._room, self._lock = states, threading.Lock()
 
     def reply(self, request: Request) -> HostReply:
@@ -127,19 +136,17 @@ class Host:
             self._kept.clear()
         return forget(self.store, session, self.namespace if namespace is None else namespace)
 
-    def state(self, plan: Plan) -> MemoryState:
-        """Memory at a plan's base; restored, and rebuilt where segments are missing.
+    def restored(self, plan: Plan) -> _Kept:
+        """The conversation at a plan's base; memory is restored, and rebuilt where segments are missing.
 
         Raises:
             SessionConflict: the base was erased since the plan was made.
         """
         if not plan.depth:
-            return MemoryState()
-        key = (plan.namespace, plan.base_id)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            return _Kept(MemoryState(), ())
+        found = self._at_work(plan.namespace, plan.base_id)
+        if found is not None:
+            return found
         engine = self.engine
         try:
             path = self.store.path(plan.base_id, plan.namespace)
@@ -151,16 +158,43 @@ class Host:
         if holders:
             head = self.store.session(holders[0], plan.namespace)
             self.store.put_segments(head, made, engine.fingerprint, engine.settings)
-        self.keep(plan.namespace, plan.base_id, state)
-        return state
+        kept = _Kept(state, tuple(NewMessage(m.role, m.text) for m in path))
+        self.keep(plan.namespace, plan.base_id, kept)
+        return kept
 
-    def keep(self, namespace: str, id: str, state: MemoryState) -> None:
-        """Keep memory of a conversation at work."""
+    def look(self, namespace: str, id: str) -> Sequence[Said] | None:
+        """What was said up to a message, if it is still saved.
+
+        What is kept at work counts only while its holder is where it was: another process may have
+        erased it.
+        """
+        found = self._at_work(namespace, id)
+        try:
+            if found is not None and found.holder is not None:
+                head = self.store.session(found.holder, namespace, create=False)
+                if head.head_id == id:
+                    return found.said
+        except SessionNotFound:
+            pass
+        try:
+            return self.store.path(id, namespace)
+        except SessionNotFound:
+            return None
+
+    def keep(self, namespace: str, id: str, kept: _Kept) -> None:
+        """Keep a conversation at work."""
         with self._lock:
-            self._kept[namespace, id] = state
+            self._kept[namespace, id] = kept
             self._kept.move_to_end((namespace, id))
             while len(self._kept) > self._room:
                 self._kept.popitem(last=False)
+
+    def _at_work(self, namespace: str, id: str) -> _Kept | None:
+        with self._lock:
+            found = self._kept.get((namespace, id))
+            if found is not None:
+                self._kept.move_to_end((namespace, id))
+            return found
 
 
 class HostReply:
@@ -184,6 +218,7 @@ class HostReply:
             namespace=host.namespace if request.namespace is None else request.namespace,
             session=request.session,
             explicit=request.explicit,
+            look=host.look,
         )
         self.calls: tuple[ToolCall, ...] = ()
         self.handle: str | None = None
@@ -229,7 +264,8 @@ class HostReply:
 
     def _run(self) -> Generator[str, None, None]:
         engine, plan = self._host.engine, self.plan
-        state = self._host.state(plan)
+        base = self._host.restored(plan)
+        state = base.state
         *earlier, asked = group(Message(m.role, m.text) for m in plan.new)
         self._cached = state.slots
         before = state.text_tokens
@@ -254,15 +290,17 @@ class HostReply:
             return
         turn = (*asked, Message("assistant", said)) if said else asked
         state, last = engine.remember(state, [turn])
+        new = [NewMessage(m.role, m.text) for t in (*earlier, turn) for m in t]
         head = commit(
             self._host.store,
             plan,
-            [NewMessage(m.role, m.text) for t in (*earlier, turn) for m in t],
+            new,
             [new_segment(w) for segments in (*written, *last) for w in segments],
             engine.fingerprint,
             engine.settings,
             session=request.session,
             explicit=request.explicit,
+            hint=base.holder,
         )
-        self._host.keep(plan.namespace, head.head_id, state)
+        self._host.keep(plan.namespace, head.head_id, _Kept(state, (*base.said, *new), head.name))
         self.handle, self.holder = handle_of(head.head_id, head.messages), head.name

@@ -14,13 +14,30 @@ edited is read anew. A session id that merely surrounds the call (a graph's thre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from loma_memory.errors import HandleNotFound, SessionNotFound, UsageError
 from loma_memory.resolve.handles import Handle, parse_handle
 from loma_memory.store import Message as StoredMessage
 from loma_memory.store import NewMessage, Store, canonical_text, message_id, root_id
+
+
+class Said(Protocol):
+    """A message, as far as comparing goes."""
+
+    @property
+    def role(self) -> str:
+        """Who said it."""
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+
+
+Look = Callable[[str, str], Sequence[Said] | None]
+"""From a namespace and a message's id to the conversation up to it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,7 @@ def resolve(
     namespace: str = "",
     session: str | None = None,
     explicit: bool = False,
+    look: Look | None = None,
 ) -> Plan:
     """Where a request goes on, and which of its messages are new.
 
@@ -90,6 +108,8 @@ def resolve(
         namespace: whose it is; nothing is found across namespaces.
         session: the session that it belongs to, if any.
         explicit: whether the caller named that session for this very call.
+        look: gives the conversation that a message of the namespace ends, or None where it is not saved
+            any more; by default the store is asked.
 
     Raises:
         UsageError: there is nothing to answer.
@@ -99,7 +119,8 @@ def resolve(
     if not said:
         raise UsageError("a request needs at least one message with text that is not a system prompt")
     known = store.known(said[:-1], namespace)
-    found = _by_handle(store, namespace, said, anchors, summaries, known)
+    look = look or (lambda owner, id: _path(store, owner, id))
+    found = _by_handle(look, namespace, said, anchors, summaries, known)
     prefix = _boundary(said, len(known))
     if found is not None and found.depth >= prefix:
         return _at_turn_end(store, _further(store, found))
@@ -130,7 +151,7 @@ def _take_apart(
 
 
 def _by_handle(
-    store: Store,
+    look: Look,
     namespace: str,
     said: Sequence[NewMessage],
     anchors: Sequence[_Anchor],
@@ -147,7 +168,7 @@ def _by_handle(
             return plan
         if _hash(namespace, said[:at]) == id:
             return None  # all of its text is here: whatever part of it is saved is a prefix
-        path = _path(store, namespace, id)
+        path = look(namespace, id)
         if path is None:
             if anchor.bare or anchor.handle.depth > at:
                 raise HandleNotFound(
@@ -221,7 +242,7 @@ def _hash(namespace: str, said: Sequence[NewMessage]) -> str:
     return id
 
 
-def _ends_with(path: Sequence[StoredMessage], said: Sequence[NewMessage]) -> bool:
+def _ends_with(path: Sequence[Said], said: Sequence[NewMessage]) -> bool:
     """Whether some messages, at least one, are the end of a conversation."""
     if not 0 < len(said) <= len(path):
         return False

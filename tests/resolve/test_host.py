@@ -10,7 +10,7 @@ from tool_template import TOOLS_CHATML
 
 from loma_memory.engine.engine import Engine
 from loma_memory.engine.replies import ReplySettings
-from loma_memory.errors import ModelError
+from loma_memory.errors import HandleNotFound, ModelError
 from loma_memory.resolve import Host, HostMessage, HostReply, Request
 from loma_memory.store import Store
 
@@ -104,3 +104,13 @@ def test_a_forced_call_is_part_of_the_conversation(tmp_path: Path, store: Store)
     )
     assert after.plan.how == "prefix"
     assert after.usage.reread == 0
+
+
+def test_what_another_process_has_forgotten_is_not_used(engine: Engine, store: Store) -> None:
+    host, history = Host(engine, store), []
+    ask(host, history, "My name is Ada.", "ada")
+    ask(host, history, "What is my name?", "ada")
+    assert Host(engine, store).forget("ada") == 1
+    window = [*history[-1:], HostMessage("user", "And now?")]
+    with pytest.raises(HandleNotFound):
+        host.answer(Request(window, session="ada", settings=SHORT))

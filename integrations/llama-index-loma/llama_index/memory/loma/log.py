@@ -23,6 +23,7 @@ class SessionLog:
     def __init__(self, store: Store, session: str, namespace: str = "") -> None:
         """A session of a store; it is made when something is added."""
         self._store, self._session, self._namespace = store, session, namespace
+        self._seen: SessionHead | None = None  # appending goes on from here: it fails where that is past
         self._last: tuple[str, str] | None = None  # a head that is a reply, and its text: saves a look
 
     def path(self) -> list[Message]:
@@ -36,12 +37,13 @@ class SessionLog:
         for left in reversed(range(_RETRIES)):
             if not new:
                 return
-            head = self._store.session(self._session, self._namespace)
+            head = self._seen or self._store.session(self._session, self._namespace)
             try:
-                head = self._store.append(head, new, [None] * len(new), "", {})
+                head = self._seen = self._store.append(head, new, [None] * len(new), "", {})
                 self._last = (head.head_id, new[-1].text) if new[-1].role == "assistant" else None
                 return
-            except SessionConflict:
+            except (SessionConflict, SessionNotFound):
+                self._seen = None
                 if left == 0:
                     raise
 
@@ -51,11 +53,13 @@ class SessionLog:
         if not new:
             self.forget()
             return
+        self._seen = None
         plan = Plan(self._namespace, root_id(self._namespace), 0, tuple(new), "fresh")
         commit(self._store, plan, new, [None] * len(new), "", {}, session=self._session, explicit=True)
 
     def forget(self) -> None:
         """Erase the session, its branches and their memory."""
+        self._seen = None
         forget(self._store, self._session, self._namespace)
 
     def handle_and_tail(self) -> list[ChatMessage]:
@@ -95,9 +99,10 @@ class SessionLog:
 
     def _head(self) -> SessionHead | None:
         try:
-            return self._store.session(self._session, self._namespace, create=False)
+            self._seen = self._store.session(self._session, self._namespace, create=False)
         except SessionNotFound:
-            return None
+            self._seen = None
+        return self._seen
 
 
 def _new(messages: Sequence[ChatMessage]) -> list[NewMessage]:
