@@ -243,13 +243,16 @@ def test_a_killed_server_loses_nothing(pg_server: Any, pg_url: str, kills: int, 
 
 
 def _start_server(server: Any) -> None:
-    for attempt in range(6):
+    for attempt in range(60):
         try:
             return server.ensure_postgres_running()  # type: ignore[no-any-return]
-        except (subprocess.SubprocessError, AssertionError):  # it gives itself ten seconds
-            if attempt == 5:
+        except (
+            subprocess.SubprocessError,
+            AssertionError,
+        ):  # it waits for recovery ten seconds, or not at all
+            if attempt == 59:
                 raise
-            time.sleep(2)
+            time.sleep(1)
 
 
 def _kill_server(server: Any) -> None:
