@@ -35,7 +35,7 @@ class AttentionCall:
     key_exempt: Tensor | None = None
     products: bool = False
     _windowed: dict[int, Tensor] = field(default_factory=dict)
-    _biases: dict[int, Tensor] = field(default_factory=dict)
+    _biases: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def windowed_mask(self, window: int) -> Tensor | None:
         """The mask of a sliding-window layer: text further back than `window` positions is hidden.
@@ -56,12 +56,12 @@ class AttentionCall:
 
     def bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
         """A mask as what is added to scores, made once for all layers that share it."""
-        if id(mask) not in self._biases:
+        known = self._biases.get(id(mask))
+        if known is None or known[0] is not mask:  # the mask is kept too: an id may be used again
             lowest = torch.finfo(dtype).min
-            self._biases[id(mask)] = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
-                ~mask, lowest
-            )
-        return self._biases[id(mask)]
+            made = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, lowest)
+            known = self._biases[id(mask)] = (mask, made)
+        return known[1]
 
     def to(self, device: torch.device | str) -> AttentionCall:
         """The same call with its tensors on `device`."""

@@ -174,7 +174,7 @@ def reader_that_knows_the_task() -> Any:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if float(loss) < 0.02:
+        if float(loss.detach()) < 0.02:
             break
     model.requires_grad_(False).eval()
     return known
