@@ -17,7 +17,13 @@ from loma_memory.chat import Chatbot
 from loma_memory.engine.replies import ReplySettings
 from loma_memory.engine.sampling import Sampling
 
-TURNS = 40
+TURNS = 50
+ROUND = 10
+
+
+def rounds(times: list[float]) -> list[list[float]]:
+    """The turns in rounds; the first one warms up."""
+    return [times[i : i + ROUND] for i in range(ROUND, len(times), ROUND)]
 
 
 @pytest.mark.slow
