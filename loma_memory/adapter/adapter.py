@@ -78,13 +78,16 @@ class MemoryAdapter:
         return cls(wrapped, tokens, settings)
 
     @classmethod
-    def load(cls, model: Any, folder: str | Path, *, base_digest: str | None = None) -> MemoryAdapter:
+    def load(
+        cls, model: Any, folder: str | Path, *, base_digest: str | None = None, trainable: bool = False
+    ) -> MemoryAdapter:
         """Read an adapter and attach it to `model`.
 
         Args:
             model: the base model.
             folder: the adapter's folder.
             base_digest: digest of the model's weights, compared with the adapter's when given.
+            trainable: go on training it: its weights in float32 and with gradients.
 
         Raises:
             AdapterError: missing or damaged files, or an adapter made for other weights.
@@ -103,7 +106,9 @@ class MemoryAdapter:
         tokens.to(model.device)
         try:
             with _quiet_peft():
-                wrapped = PeftModel.from_pretrained(model, str(folder), low_cpu_mem_usage=True)
+                wrapped = PeftModel.from_pretrained(
+                    model, str(folder), low_cpu_mem_usage=True, is_trainable=trainable
+                )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AdapterError(f"cannot load the adapter in {folder}: {reason}") from None

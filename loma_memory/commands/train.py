@@ -34,6 +34,9 @@ def add(commands: Any) -> None:
         to.add_argument("--lengths", type=int, nargs="+", default=list(rows), help="row lengths in tokens")
         to.add_argument("--save-every", type=int, default=40, help="steps between checkpoints")
         to.add_argument("--fresh", action="store_true", help="begin anew instead of resuming")
+        to.add_argument(
+            "--init", metavar="FOLDER", help="an adapter to go on from, instead of an untrained one"
+        )
         to.add_argument("--plot", metavar="FILE", help="draw the loss when done")
         add_machine(to)
     text.add_argument("--rank", type=int, default=16)
@@ -59,6 +62,10 @@ def _prepare(args: argparse.Namespace) -> Path:
     return folder
 
 
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
 def _finish(args: argparse.Namespace, folder: Path) -> int:
     if args.plot:
         from loma_memory.training.plot import plot_loss
@@ -76,9 +83,10 @@ def _text(args: argparse.Namespace) -> int:
     from loma_memory.training.runs import TextRun, train_text
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
-    mixture = Mixture(tuple(args.lengths), args.tokens, planted=0.6, own=0.25, curriculum=20)
+    mixture = Mixture(tuple(args.lengths), args.tokens, planted=0.45, own=0.35, curriculum=20)
     loaded = load(args.model, device=args.device, dtype=args.dtype, progress=say)
-    train_text(loaded, args.files, TextRun(loop, mixture, rank=args.rank), folder, say)
+    run = TextRun(loop, mixture, rank=args.rank, init=_path(args.init))
+    train_text(loaded, args.files, run, folder, say)
     return _finish(args, folder)
 
 
@@ -91,7 +99,7 @@ def _memory(args: argparse.Namespace) -> int:
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
     mixture = Mixture(tuple(args.lengths), args.tokens, planted=args.planted, curriculum=45)
-    run = MemoryRun(loop, mixture, args.method, tuple(args.ratios), args.rank)
+    run = MemoryRun(loop, mixture, args.method, tuple(args.ratios), args.rank, init=_path(args.init))
     loaded = load(
         args.model, device=args.device, dtype=args.dtype, text_adapter=args.text_adapter, progress=say
     )

@@ -36,24 +36,42 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
         _v(
             "Ada, Winston, Beatrix, Cedric, Delphine, Emrys, Florian, Gwendolyn, Horatio, Isolde, Jasper, Keiko"
         ),
-        ("Oh, I forgot to introduce myself: {v}.", "Just so we're not strangers, the name's {v}."),
-        ("Tell me my name, please.", "How am I called?"),
+        (
+            "Let me introduce myself: {v} is what my friends call me.",
+            "{v} is my name, pleased to meet you!",
+        ),
+        (
+            "What am I called?",
+            "Give me my name.",
+        ),
     ),
     (
         "home",
         _v(
             "Antwerp, Salvador, Tbilisi, Calgary, Galway, Windhoek, Malmö, Adelaide, Kyoto, Rotterdam, Leipzig"
         ),
-        ("These days my flat is in {v}.", "I've been living over in {v} for a while now."),
-        ("In which city is my home?", "Tell me the city I live in."),
+        (
+            "We settled in {v} some years ago and still live there.",
+            "We bought a small house in {v}, our home now.",
+        ),
+        (
+            "What city am I living in?",
+            "In what city is my house?",
+        ),
     ),
     (
         "job",
         _v(
             "beekeeper, locksmith, optician, geologist, butcher, sculptor, notary, midwife, cartographer, referee"
         ),
-        ("For work I'm employed as a {v}.", "I make a living as a {v}."),
-        ("Tell me what my profession is.", "What kind of work do I do?"),
+        (
+            "I trained to become a {v} and that's what I do all day.",
+            "My days are full, being a {v} is a busy job.",
+        ),
+        (
+            "What is my line of work?",
+            "How do I earn my money?",
+        ),
     ),
     (
         "allergy",
@@ -61,31 +79,49 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
             "lobster, pistachios, cinnamon, rye, apricots, lentils, coconut, mango, sunflower seeds, buckwheat"
         ),
         (
-            "My doctor says I have to stay away from {v} because of an allergy.",
-            "Careful: {v} make me ill, I'm allergic.",
+            "One bite of {v} and I get a rash, so I keep away from it.",
+            "Please never put {v} in my food, I react badly to that.",
         ),
-        ("Which food makes me ill?", "Remind me what my allergy is."),
+        (
+            "Which food must I not eat?",
+            "What do I react badly to?",
+        ),
     ),
     (
         "cat's name",
         _v("Biscuit, Pepper, Nimbus, Sprocket, Domino, Truffle, Moose, Pickle, Zorro, Marble, Tango, Cleo"),
-        ("At home a cat by the name of {v} is waiting for me.", "Our cat answers to {v}."),
-        ("By what name does my cat go?", "Tell me the name of my cat."),
+        (
+            "We adopted a cat in spring, {v} is a real sweetheart.",
+            "There's fur everywhere, {v} is quite a cat.",
+        ),
+        (
+            "How is my cat called?",
+            "What name did we give our cat?",
+        ),
     ),
     (
         "sister's name",
         _v("Philippa, Marguerite, Odette, Saoirse, Tabitha, Ursula, Wilhelmina, Xenia, Yvette, Zelda"),
-        ("I grew up with one sister; she is called {v}.", "{v}, that's my sister, phoned me today."),
-        ("Tell me what my sister is called.", "By what name does my sister go?"),
+        (
+            "My sister {v} is staying with us this week.",
+            "I have to pick up {v}, my sister, at the station.",
+        ),
+        (
+            "How is my sister called?",
+            "What name does my sister have?",
+        ),
     ),
     (
         "colour",
         _v("teal, magenta, indigo, amber, burgundy, emerald green, coral, charcoal, ivory, mustard yellow"),
         (
-            "Of all the colours there are I'd always pick {v}.",
-            "If I paint a room, it has to be {v}, my favourite colour.",
+            "Most of my clothes are {v}, my favourite colour.",
+            "You'd know my bike at once: it's {v}, the colour I like most.",
         ),
-        ("Which colour would I pick?", "Name my favourite colour."),
+        (
+            "What colour do I like the most?",
+            "Which colour is my favourite?",
+        ),
     ),
     (
         "dish",
@@ -93,28 +129,49 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
             "shakshuka, gnocchi, jambalaya, ratatouille, tempura, enchiladas, borscht, pho, schnitzel, carbonara"
         ),
         (
-            "Nothing beats {v}, that's my favourite dish.",
-            "For my birthday I always cook {v}, my favourite meal.",
+            "On Sundays my mother cooks {v}, the meal I love.",
+            "If I could eat just one meal for ever it would be {v}.",
         ),
-        ("Name my favourite dish.", "Which meal do I like most?"),
+        (
+            "What do I like to eat most?",
+            "Which meal do I love?",
+        ),
     ),
     (
         "instrument",
         _v("bassoon, mandolin, xylophone, tuba, bagpipes, harmonica, viola, sitar, recorder, lute"),
-        ("On weekends I play {v} in a little orchestra.", "I take lessons on the {v}."),
-        ("Name the instrument that I play.", "On which instrument do I take lessons?"),
+        (
+            "There's a {v} in my room that I play every evening.",
+            "I joined a band, they needed someone on {v}.",
+        ),
+        (
+            "What instrument do I play in the evening?",
+            "Which instrument is mine?",
+        ),
     ),
     (
         "trip",
         _v("Madagascar, Finland, Bolivia, Jordan, Tasmania, Estonia, Uruguay, Malta, Senegal, Cambodia"),
-        ("Our tickets for {v} arrived, we leave in spring.", "We'll spend our holidays in {v} this time."),
-        ("Name the country I'm travelling to.", "Where will I spend my holidays?"),
+        (
+            "We're packing our bags for {v}.",
+            "In two weeks we'll be on holiday in {v}.",
+        ),
+        (
+            "What country will I visit?",
+            "Which country is my holiday in?",
+        ),
     ),
     (
         "number",
         _v("4471, 8026, 3958, 6640, 2719, 9183, 5307, 7265, 1894, 6072"),
-        ("The number of my locker at the gym is {v}.", "I wrote it down: the code for the gate is {v}."),
-        ("Tell me the number I mentioned.", "Which number did I tell you?"),
+        (
+            "The last four digits of my phone number are {v}.",
+            "My PIN is {v}, I hope I won't forget it.",
+        ),
+        (
+            "What number did I give you?",
+            "Which four digits did I tell you?",
+        ),
     ),
     (
         "birthday",
@@ -122,35 +179,65 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
             "March 29, July 30, May 31, October 29, December 30, August 31, January 29, November 30, April 29"
         ),
         (
-            "We throw a party every year on {v}, my birthday.",
-            "You can congratulate me on {v}, that's my birthday.",
+            "I turn a year older on {v}, my birthday.",
+            "Don't forget that {v} is my birthday.",
         ),
-        ("Tell me the date of my birthday.", "On what date do I have my birthday?"),
+        (
+            "What day is my birthday?",
+            "On what day do I turn a year older?",
+        ),
     ),
     (
         "drink (new)",
         _v(
             "espresso, oolong tea, ginger ale, hot chocolate, tomato juice, lemonade, cider, buttermilk, chai"
         ),
-        ("In the morning I always have {v}.", "I start every day with {v}."),
-        ("What do I drink in the morning?", "With which drink do I start the day?"),
+        (
+            "I'm having {v} as always, my favourite drink.",
+            "Nothing wakes me up like {v}, I drink it all the time.",
+        ),
+        (
+            "What do I always drink?",
+            "Which drink do I like?",
+        ),
     ),
     (
         "team (new)",
         _v("Rovers, Hornets, Falcons, Wanderers, Pirates, Comets, Mariners, Bulldogs, Eagles, Titans"),
         (
-            "I never miss a game of the {v}, my favourite team.",
-            "I've supported the {v} since I was a kid, they're my team.",
+            "On Saturday we're going to see the {v} play, my favourite team.",
+            "I wear the scarf of the {v}, my team.",
         ),
-        ("Which team do I support?", "Name my favourite team."),
+        (
+            "What team am I a fan of?",
+            "Which team is mine?",
+        ),
     ),
     (
         "teacher (new)",
         _v(
             "Mrs Abernathy, Mr Delacroix, Miss Fairweather, Mr Goldberg, Mrs Hathaway, Mr Lindqvist, Mrs Okafor"
         ),
-        ("At school the best teacher I ever had was {v}.", "My old teacher {v} wrote me a letter."),
-        ("Name the teacher I told you about.", "What is my old teacher called?"),
+        (
+            "{v} was my teacher in maths and a very kind one.",
+            "I met my old teacher {v} at the market.",
+        ),
+        (
+            "Who was my teacher?",
+            "What was the name of my teacher?",
+        ),
+    ),
+    (
+        "aunt's name (new)",
+        _v("Winifred, Cordelia, Philomena, Araminta, Clementine, Drusilla, Henrietta, Leopoldine, Rosamund"),
+        (
+            "My aunt {v} sent me a parcel.",
+            "I was at my aunt's place today, {v} says hi.",
+        ),
+        (
+            "What is the name of my aunt?",
+            "How is my aunt called?",
+        ),
     ),
 )
 

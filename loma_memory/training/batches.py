@@ -10,7 +10,7 @@ from loma_memory.data import Dialogue
 from loma_memory.engine.chat_format import ChatFormat
 from loma_memory.errors import DataError
 from loma_memory.training.encode import Encoded, Weights, encode, fit
-from loma_memory.training.planting import Sample, general, plant, window
+from loma_memory.training.planting import Sample, first_turns, general, plant, window
 
 _TRIES = 100
 
@@ -90,12 +90,14 @@ class Batches:
     def _sample(self, rng: random.Random, length: int) -> Sample:
         kind = rng.random()
         if self.own and kind < self.mixture.own:
-            return general(self.own, rng)
+            return general(self.own, rng, rng.randint(1, max(1, length // 100)))
         dialogue = rng.choice(rng.choice(self.groups))
         if kind < self.mixture.own + self.mixture.planted:
             facts = rng.randint(1, max(2, min(6, length // 80)))
-            base = self._turns_in(dialogue, length - 45 * facts)
-            return plant(dialogue, rng, max(1, base), facts)
+            room = length - 45 * facts
+            if self.own and rng.random() < 0.5:
+                return plant(general(self.own, rng, max(1, room // 100)), rng, facts)
+            return plant(first_turns(dialogue, self._turns_in(dialogue, room)), rng, facts)
         return window(dialogue, rng, len(dialogue.turns) if rng.random() < 0.7 else 40)
 
     def _turns_in(self, dialogue: Dialogue, length: int) -> int:

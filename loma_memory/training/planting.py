@@ -40,35 +40,41 @@ def _lead(rng: random.Random, question: str) -> str:
     return lead + (question if keep else question[0].lower() + question[1:])
 
 
-def plant(dialogue: Dialogue, rng: random.Random, turns: int, facts: int) -> Sample:
-    """Plant facts in the first `turns` exchanges of a dialogue and ask for them after.
+def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
+    """Plant facts in a conversation and ask for them after it.
 
-    A statement stands alone or joins the user's own message; the reply is the dialogue's own or a word
-    of thanks. Questions come in any order at later turns; now and then one asks for what was never said.
+    A statement stands alone, answered by a word of thanks, or joins the user's own message. Questions come
+    in any order after the last turn; now and then one asks for what was never said. Words of thanks and
+    answers are learned, and so is what was to be learned in `base`.
     """
-    base = [list(t) for t in dialogue.turns[:turns]]
+    turns = [(list(t), (i, 1) in base.answers) for i, t in enumerate(base.turns)]
     told = draw_facts(rng, facts)
     for fact in told:
-        spot = rng.randrange(max(1, len(base) - 1))
-        user = base[spot][0]
+        spot = rng.randrange(max(1, len(turns) - 1))
+        user = turns[spot][0][0]
         how = rng.random()
         if how < 0.4:
             reply = rng.choice(_ACKS)
             if rng.random() < 0.2:
                 reply = f"{reply} {fact.value}, you say."
-            base.insert(spot, [Message("user", fact.statement), Message("assistant", reply)])
+            turns.insert(spot, ([Message("user", fact.statement), Message("assistant", reply)], True))
         elif how < 0.7:
-            base[spot][0] = Message(user.role, f"{user.text} {fact.statement}")
+            turns[spot][0][0] = Message(user.role, f"{user.text} {fact.statement}")
         else:
-            base[spot][0] = Message(user.role, f"{fact.statement} {user.text}")
+            turns[spot][0][0] = Message(user.role, f"{fact.statement} {user.text}")
     asked = [[Message("user", _lead(rng, f.question)), Message("assistant", f.answer)] for f in told]
     if rng.random() < 0.05:
         kind = rng.choice([k for k in KINDS if k.name not in {f.kind for f in told}])
         asked.append([Message("user", rng.choice(kind.questions)), Message("assistant", rng.choice(UNKNOWN))])
     rng.shuffle(asked)
-    whole = base + asked
-    answers = frozenset((len(base) + i, 1) for i in range(len(asked)))
-    return Sample(tuple(tuple(t) for t in whole), answers)
+    turns += [(t, True) for t in asked]
+    answers = frozenset((i, 1) for i, (_, learned) in enumerate(turns) if learned)
+    return Sample(tuple(tuple(t) for t, _ in turns), answers)
+
+
+def first_turns(dialogue: Dialogue, turns: int) -> Sample:
+    """The first exchanges of a dialogue, at least one."""
+    return Sample(dialogue.turns[: max(1, turns)])
 
 
 def window(dialogue: Dialogue, rng: random.Random, turns: int) -> Sample:
@@ -78,8 +84,8 @@ def window(dialogue: Dialogue, rng: random.Random, turns: int) -> Sample:
     return Sample(dialogue.turns[start : start + turns])
 
 
-def general(pairs: Sequence[tuple[str, str]], rng: random.Random) -> Sample:
-    """One to three prompts with the model's own answers, as one conversation."""
-    chosen = rng.sample(list(pairs), min(len(pairs), rng.randint(1, 2)))
-    turns = tuple((Message("user", p), Message("assistant", a)) for p, a in chosen)
-    return Sample(turns, frozenset((i, 1) for i in range(len(turns))))
+def general(pairs: Sequence[tuple[str, str]], rng: random.Random, turns: int) -> Sample:
+    """Some prompts with the model's own answers, all to be learned, as one conversation."""
+    chosen = rng.sample(list(pairs), min(len(pairs), turns))
+    told = tuple((Message("user", p), Message("assistant", a)) for p, a in chosen)
+    return Sample(told, frozenset((i, 1) for i in range(len(told))))

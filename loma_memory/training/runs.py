@@ -18,7 +18,7 @@ from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Weights
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
-from loma_memory.training.prompts import own_answers
+from loma_memory.training.prompts import own_answers, own_prompts
 
 Report = Callable[[str], None]
 
@@ -36,6 +36,7 @@ class MemoryRun:
         positions: targets sampled a step.
         answer_weight: how much oftener a planted answer is sampled than other words.
         per_file: dialogues taken from each file.
+        init: an adapter to go on from (its rank counts), instead of an untrained one.
     """
 
     loop: LoopSettings
@@ -46,6 +47,7 @@ class MemoryRun:
     positions: int = 704
     answer_weight: float = 4.0
     per_file: int = 6000
+    init: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class TextRun:
         mixture: rows of a batch.
         user_weight: weight of the dialogues' user words beside that of answers, 1.
         per_file: dialogues taken from each file.
+        init: an adapter to go on from (its rank counts), instead of an untrained one.
     """
 
     loop: LoopSettings
@@ -65,6 +68,7 @@ class TextRun:
     rank: int = 16
     user_weight: float = 0.15
     per_file: int = 4000
+    init: Path | None = None
 
 
 def train_memory(
@@ -82,8 +86,11 @@ def train_memory(
     methods = [method(run.method, ratio=r) for r in run.ratios]
     groups = _groups(files, run.per_file)
     torch.manual_seed(run.loop.seed)
-    settings = AdapterSettings(method=run.method, rank=run.rank, alpha=run.rank)
-    adapter = MemoryAdapter.create(loaded.model, settings)
+    if run.init is None:
+        settings = AdapterSettings(method=run.method, rank=run.rank, alpha=run.rank)
+        adapter = MemoryAdapter.create(loaded.model, settings)
+    else:
+        adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
@@ -93,7 +100,16 @@ def train_memory(
         adapter.save(folder / "adapter", base_digest=loaded.digest, dtype=torch.bfloat16)
 
     _say_plan(report, run, groups)
-    return train(objective, adapter.parameters(), batches, run.loop, folder, report=report, on_save=save)
+    return train(
+        objective,
+        adapter.parameters(),
+        batches,
+        run.loop,
+        folder,
+        tables=[adapter.tokens.weight],
+        report=report,
+        on_save=save,
+    )
 
 
 def train_text(
@@ -107,15 +123,20 @@ def train_text(
     Raises:
         DataError: a file breaks the format.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, PeftModel, get_peft_model
 
     groups = _groups(files, run.per_file)
-    own = own_answers(loaded, folder / "answers.json", seed=run.loop.seed, progress=report)
+    prompts = own_prompts([d for g in groups for d in g], run.loop.seed)
+    own = own_answers(loaded, folder / "answers.json", prompts, progress=report)
     torch.manual_seed(run.loop.seed)
     config = LoraConfig(
         r=run.rank, lora_alpha=2 * run.rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    wrapped = get_peft_model(loaded.model, config)
+    wrapped: Any
+    if run.init is None:
+        wrapped = get_peft_model(loaded.model, config)
+    else:
+        wrapped = PeftModel.from_pretrained(loaded.model, str(run.init), is_trainable=True)
     weights = Weights(user=run.user_weight, assistant=0.0, answer=1.0)
     batches = Batches(loaded.format, groups, run.mixture, weights, own=own, seed=run.loop.seed)
     objective = TextObjective(wrapped.get_base_model(), loaded.format.header_ids())

@@ -18,7 +18,8 @@ from loma_memory.evaluation import talk
 from loma_memory.training import facts, values
 from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Weights, encode, fit, padded_ids
-from loma_memory.training.planting import Sample, general, plant, window
+from loma_memory.training.planting import Sample, first_turns, general, plant, window
+from loma_memory.training.prompts import own_prompts
 
 FORM = ChatFormat.of(byte_tokenizer())
 WEIGHTS = Weights(user=1.0, assistant=2.0, answer=5.0)
@@ -98,18 +99,34 @@ def test_rows_are_padded_at_their_end() -> None:
 
 def test_planted_facts_are_told_before_they_are_asked_for() -> None:
     for seed in range(60):
-        sample = plant(TALK[seed % len(TALK)], random.Random(seed), 4, 3)
-        assert len(sample.answers) in (3, 4)
-        asked = min(t for t, _ in sample.answers)
-        told = " ".join(m.text for turn in sample.turns[:asked] for m in turn)
+        base = first_turns(TALK[seed % len(TALK)], 4)
+        sample = plant(base, random.Random(seed), 3)
+        thanks = len(sample.turns) - len(base.turns)  # facts told in turns of their own, and questions
+        assert len(sample.answers) == thanks
+        assert 3 <= thanks <= 7
+        asked = len(sample.turns) - 3
+        told = " ".join(turn[0].text for turn in sample.turns[:asked])
         known = 0
         for t, m in sample.answers:
             question, answer = sample.turns[t]
             assert (question.role, answer.role, m) == ("user", "assistant", 1)
-            words = [w.strip(".,!?") for w in answer.text.split()]
-            known += any(w in told and len(w) > 1 for w in words)
-        assert known >= 3
+            if t >= asked:
+                words = [w.strip(".,!?") for w in answer.text.split()]
+                known += any(w in told and len(w) > 1 for w in words)
+        assert known >= 2  # one of the last three may ask for what was never said
         assert [t[0].role for t in sample.turns] == ["user"] * len(sample.turns)
+
+
+def test_what_was_to_be_learned_stays_so_when_facts_are_planted() -> None:
+    pairs = [(f"Prompt {i}?", f"Answer {i}.") for i in range(9)]
+    for seed in range(40):
+        base = general(pairs, random.Random(seed), 4)
+        sample = plant(base, random.Random(seed), 2)
+        for t, turn in enumerate(sample.turns):
+            if turn[1].text.startswith("Answer "):
+                assert (t, 1) in sample.answers
+        assert sample.answers == {(t, 1) for t in range(len(sample.turns))}
+    assert first_turns(TALK[0], 0).turns == TALK[0].turns[:1]
 
 
 def test_windows_and_general_prompts() -> None:
@@ -119,13 +136,26 @@ def test_windows_and_general_prompts() -> None:
     assert window(dialogue, random.Random(0), 40).turns == dialogue.turns
     pairs = [(f"p{i}", f"a{i}") for i in range(5)]
     for seed in range(30):
-        sample = general(pairs, random.Random(seed))
+        sample = general(pairs, random.Random(seed), 3)
+        assert len({t[0] for t in sample.turns}) == 3
         assert all((u.text[1:], u.role, a.role) == (a.text[1:], "user", "assistant") for u, a in sample.turns)
         assert sample.answers == {(i, 1) for i in range(len(sample.turns))}
     own = made(own=pairs, mixture=Mixture(lengths=(120,), tokens=400, planted=0.0, own=1.0, curriculum=0))
     said = FORM.tokenizer.decode([i for row in own(0) for i in row.flat])
     assert "p" in said
     assert "umbrella" not in said
+
+
+def test_own_prompts_are_of_four_kinds_and_seeded() -> None:
+    prompts = own_prompts(TALK, 5)
+    assert prompts == own_prompts(TALK, 5)
+    assert prompts != own_prompts(TALK, 6)
+    assert len(set(prompts)) == len(prompts) > 300
+    assert {"Hello!", "Ok."} < set(prompts)
+    assert any(p.startswith("Explain ") for p in prompts)
+    said = {m.text for d in TALK for t in d.turns for m in t if m.role == "user"}
+    assert said & set(prompts)
+    assert any(" my " in f" {p.casefold()}" for p in set(prompts) - said)
 
 
 def test_conversations_with_nothing_to_learn_from_are_refused() -> None:
