@@ -111,12 +111,8 @@ class Chatbot:
         """Sessions of the chatbot's namespace, the most recently used first."""
         return self.store.sessions(self.namespace, like=like, limit=limit, offset=offset)
 
-    def owns(self, store: Store) -> None:
-        """Take over a store that was opened elsewhere: `close` closes it."""
-        self._owns_store = self._owns_store or store is self.store
-
     def close(self) -> None:
-        """Close the store, if this chatbot opened it or took it over."""
+        """Close the store, if this chatbot opened it."""
         if self._owns_store:
             self.store.close()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
+import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from loma_memory.commands.common import add_model, add_store, open_bot, say
@@ -13,6 +14,7 @@ from loma_memory.errors import SessionNotFound, UsageError
 
 if TYPE_CHECKING:
     from loma_memory.session import ChatSession
+    from loma_memory.store import Store
 
 
 def add(commands: Any) -> None:
@@ -52,8 +54,15 @@ def run(args: argparse.Namespace) -> int:
     if args.message is not None and not args.message.strip():
         raise UsageError("a message must hold at least one character that is not white space")
     note = read_text(args.note) if args.note is not None else None
-    session = _open(args)
+    # The database first: a wrong URL should not cost a model's loading.
+    from loma_memory.store import Store
+
+    store = Store.open(args.store)
     try:
+        turns = _turns_so_far(args, store)
+        if note is None and args.message is None and sys.stdin.isatty():
+            return _at_terminal(args, store, turns)
+        session = _open(args, store)
         if note is not None:
             count = session.remember(note)
             say(f"Taken in as {count} note{'s' if count > 1 else ''}.")
@@ -62,30 +71,47 @@ def run(args: argparse.Namespace) -> int:
             return _once(session, args.message, as_json=args.json)
         from loma_memory.commands import console
 
-        return console.talk(session, interactive=sys.stdin.isatty())
+        return console.talk_lines(session)
     finally:
-        session.bot.close()
-
-
-def _open(args: argparse.Namespace) -> ChatSession:
-    # The database first: a wrong URL should not cost a model's loading.
-    from loma_memory.store import Store
-
-    store = Store.open(args.store)
-    try:
-        from loma_memory.engine.replies import ReplySettings
-        from loma_memory.engine.sampling import Sampling
-
-        sampling = Sampling(args.temperature, args.top_p, args.top_k, args.repetition_penalty, args.seed)
-        settings = ReplySettings(sampling, args.max_tokens, tuple(args.stop))
-        with contextlib.suppress(SessionNotFound):  # a name that breaks a rule is told at once
-            store.session(args.session, args.namespace, create=False)
-        bot = open_bot(args, store, system=args.system, settings=settings)
-        bot.owns(store)
-        return bot.session(args.session)
-    except BaseException:
         store.close()
-        raise
+
+
+def _turns_so_far(args: argparse.Namespace, store: Store) -> int:
+    """Finished turns of the session; a name that breaks a rule is told at once."""
+    try:
+        return store.session(args.session, args.namespace, create=False).turns
+    except SessionNotFound:
+        return 0
+
+
+def _open(args: argparse.Namespace, store: Store) -> ChatSession:
+    from loma_memory.engine.replies import ReplySettings
+    from loma_memory.engine.sampling import Sampling
+
+    sampling = Sampling(args.temperature, args.top_p, args.top_k, args.repetition_penalty, args.seed)
+    settings = ReplySettings(sampling, args.max_tokens, tuple(args.stop))
+    return open_bot(args, store, system=args.system, settings=settings).session(args.session)
+
+
+def _at_terminal(args: argparse.Namespace, store: Store, turns: int) -> int:
+    """Show the prompt at once and load behind it: most of a start is reading libraries and weights."""
+    from loma_memory.commands import console
+
+    began = f"resumed after {turns} turn{'s' if turns != 1 else ''}" if turns else "new"
+    opening: Future[ChatSession] = Future()
+
+    def work() -> None:
+        try:
+            opening.set_result(_open(args, store))
+        except BaseException as error:  # told by whoever waits
+            opening.set_exception(error)
+
+    thread = threading.Thread(target=work, name="loading")
+    thread.start()
+    try:
+        return console.talk_typed(opening, f"Session {args.session!r} ({began}). /help lists commands.")
+    finally:
+        thread.join()
 
 
 def _once(session: ChatSession, message: str, *, as_json: bool) -> int:

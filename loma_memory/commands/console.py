@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from loma_memory.errors import LomaError, UsageError
 from loma_memory.text import decoded
 
 if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+
     from loma_memory.session import ChatSession, Reply
 
 HELP = """\
@@ -27,41 +30,58 @@ HELP = """\
 Ctrl-C stops a reply; what has come so far is kept."""
 
 
-def talk(session: ChatSession, *, interactive: bool) -> int:
-    """Talk until the end of the input.
+def talk_lines(session: ChatSession) -> int:
+    """Talk line by line from standard input until its end.
 
     Returns:
-        0, or the exit code of the last message that failed where there is no terminal.
+        0, or the exit code of the first message that failed.
     """
-    lines = _typed() if interactive else _piped()
-    if interactive:
-        _greet(session)
     code = 0
-    for where, line in lines:
+    for number, raw in enumerate(sys.stdin.buffer, 1):
         try:
-            text = decoded(line, where).strip()
-            if not text:
-                continue
-            if text.startswith("/"):
-                if text in ("/quit", "/exit"):
-                    break
-                _command(session, text)
-            else:
-                _say(session, text)
+            if not _handle(lambda: session, raw, f"line {number}"):
+                break
         except LomaError as error:
             say(f"loma-memory: {error}")
             code = code or error.exit_code
-    return 0 if interactive else code
+    return code
 
 
-def _greet(session: ChatSession) -> None:
-    turns = session.head.turns
-    began = f"resumed after {turns} turn{'s' if turns != 1 else ''}" if turns else "new"
-    loaded = session.bot.engine.loaded
-    print(f"{loaded.name} on {loaded.device}, session {session.name!r} ({began}). /help lists commands.")
+def talk_typed(opening: Future[ChatSession], greeting: str) -> int:
+    """Talk with a person at a terminal; the prompt is there while the model still loads.
+
+    Args:
+        opening: the session, or the reason why there is none.
+        greeting: what is shown first.
+
+    Raises:
+        LomaError: the session could not be opened.
+    """
+    from prompt_toolkit.patch_stdout import patch_stdout
+
+    prompt = _prompt()
+    opening.add_done_callback(lambda _: _leave_if_failed(prompt, opening))
+    print(greeting, flush=True)
+    while True:
+        try:
+            with patch_stdout():  # progress of a first download is written above the prompt
+                line = prompt.prompt("you> ", pre_run=lambda: _leave_if_failed(prompt, opening))
+            if not _handle(
+                lambda: _opened(opening), line.encode("utf-8", "surrogateescape"), "what you type"
+            ):
+                break
+        except KeyboardInterrupt:
+            continue  # clears the line, as in a shell
+        except EOFError:
+            break
+        except LomaError as error:
+            if opening.done() and opening.exception() is not None:
+                raise
+            say(f"loma-memory: {error}")
+    return 0
 
 
-def _typed() -> Iterator[tuple[str, bytes]]:
+def _prompt() -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
@@ -72,19 +92,41 @@ def _typed() -> Iterator[tuple[str, bytes]]:
         past: Any = FileHistory(str(cache_folder() / "history"))
     except OSError:
         past = InMemoryHistory()
-    prompt: PromptSession[str] = PromptSession(history=past)
-    while True:
-        try:
-            yield "what you type", prompt.prompt("you> ").encode("utf-8", "surrogateescape")
-        except KeyboardInterrupt:
-            continue  # clears the line, as in a shell
-        except EOFError:
-            return
+    return PromptSession(history=past)
 
 
-def _piped() -> Iterator[tuple[str, bytes]]:
-    for number, raw in enumerate(sys.stdin.buffer, 1):
-        yield f"line {number}", raw
+def _leave_if_failed(prompt: PromptSession[str], opening: Future[ChatSession]) -> None:
+    """End a running prompt with the reason why there will be no session."""
+    app = prompt.app
+    error = opening.exception() if opening.done() else None
+    if error is None or app.loop is None:
+        return
+
+    def leave() -> None:
+        if app.is_running and not app.is_done:
+            app.exit(exception=error)
+
+    app.loop.call_soon_threadsafe(leave)
+
+
+def _opened(opening: Future[ChatSession]) -> ChatSession:
+    if not opening.done():
+        say("(the model is still loading)")
+    return opening.result()
+
+
+def _handle(session: Callable[[], ChatSession], raw: bytes, where: str) -> bool:
+    """Do what a line asks for; False for the wish to leave."""
+    text = decoded(raw, where).strip()
+    if text in ("/quit", "/exit"):
+        return False
+    if text == "/help":
+        print(HELP)
+    elif text.startswith("/"):
+        _command(session(), text)
+    elif text:
+        _say(session(), text)
+    return True
 
 
 @contextlib.contextmanager
@@ -115,9 +157,7 @@ def _say(session: ChatSession, text: str) -> None:
 
 def _command(session: ChatSession, text: str) -> None:
     name, _, rest = text.partition(" ")
-    if name == "/help":
-        print(HELP)
-    elif name == "/stats":
+    if name == "/stats":
         print(describe(session))
     elif name == "/history":
         for message in session.history():

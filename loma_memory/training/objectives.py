@@ -76,7 +76,7 @@ class MemoryObjective(nn.Module):
         tokens: MemoryTokens,
         methods: Sequence[Method],
         sink: Sequence[int],
-        positions: int = 640,
+        positions: int = 1024,
     ) -> None:
         """Set up.
 
@@ -112,8 +112,6 @@ class MemoryObjective(nn.Module):
                 input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
             ).last_hidden_state[rows, columns - 1]
             target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
-            expected = target.exp()
-            entropy = -(expected * target).sum()
         hidden = decoder(
             inputs_embeds=embed(self.model, self.tokens, ids, one.layouts),
             attention_mask=call.mask,
@@ -122,7 +120,7 @@ class MemoryObjective(nn.Module):
             loma=call,
         ).last_hidden_state[rows, columns - 1]
         got = torch.log_softmax(logits(self.model, hidden).float(), dim=-1)
-        loss = -(expected * got).sum() - entropy
+        loss = nn.functional.kl_div(got, target, reduction="sum", log_target=True)
         hit = (target.argmax(-1) == got.argmax(-1)).sum()
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
         return loss, torch.tensor(float(count), device=device), figures

@@ -44,8 +44,8 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
     """Plant facts in a conversation and ask for them after it.
 
     A statement stands alone, answered by a word of thanks, or joins the user's own message. Questions come
-    in any order after the last turn; now and then one asks for what was never said. Words of thanks and
-    answers are learned, and so is what was to be learned in `base`.
+    in any order after the last turn; now and then one asks for what was never said. The answers are
+    learned, and what was to be learned in `base`; not the words of thanks, or a model says nothing else.
     """
     turns = [(list(t), (i, 1) in base.answers) for i, t in enumerate(base.turns)]
     told = draw_facts(rng, facts)
@@ -57,7 +57,7 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
             reply = rng.choice(_ACKS)
             if rng.random() < 0.2:
                 reply = f"{reply} {fact.value}, you say."
-            turns.insert(spot, ([Message("user", fact.statement), Message("assistant", reply)], True))
+            turns.insert(spot, ([Message("user", fact.statement), Message("assistant", reply)], False))
         elif how < 0.7:
             turns[spot][0][0] = Message(user.role, f"{user.text} {fact.statement}")
         else:

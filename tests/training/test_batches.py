@@ -101,19 +101,17 @@ def test_planted_facts_are_told_before_they_are_asked_for() -> None:
     for seed in range(60):
         base = first_turns(TALK[seed % len(TALK)], 4)
         sample = plant(base, random.Random(seed), 3)
-        thanks = len(sample.turns) - len(base.turns)  # facts told in turns of their own, and questions
-        assert len(sample.answers) == thanks
-        assert 3 <= thanks <= 7
-        asked = len(sample.turns) - 3
+        assert len(sample.answers) in (3, 4)
+        asked = min(t for t, _ in sample.answers)
+        assert sample.answers == {(t, 1) for t in range(asked, len(sample.turns))}
         told = " ".join(turn[0].text for turn in sample.turns[:asked])
         known = 0
         for t, m in sample.answers:
             question, answer = sample.turns[t]
             assert (question.role, answer.role, m) == ("user", "assistant", 1)
-            if t >= asked:
-                words = [w.strip(".,!?") for w in answer.text.split()]
-                known += any(w in told and len(w) > 1 for w in words)
-        assert known >= 2  # one of the last three may ask for what was never said
+            words = [w.strip(".,!?") for w in answer.text.split()]
+            known += any(w in told and len(w) > 1 for w in words)
+        assert known >= 3
         assert [t[0].role for t in sample.turns] == ["user"] * len(sample.turns)
 
 
@@ -122,10 +120,9 @@ def test_what_was_to_be_learned_stays_so_when_facts_are_planted() -> None:
     for seed in range(40):
         base = general(pairs, random.Random(seed), 4)
         sample = plant(base, random.Random(seed), 2)
-        for t, turn in enumerate(sample.turns):
-            if turn[1].text.startswith("Answer "):
-                assert (t, 1) in sample.answers
-        assert sample.answers == {(t, 1) for t in range(len(sample.turns))}
+        own = [t for t, turn in enumerate(sample.turns) if turn[1].text.startswith("Answer ")]
+        assert {(t, 1) for t in own} < sample.answers
+        assert len(sample.answers) - len(own) in (2, 3)
     assert first_turns(TALK[0], 0).turns == TALK[0].turns[:1]
 
 
