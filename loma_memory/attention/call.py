@@ -24,6 +24,8 @@ class AttentionCall:
             sliding-window layers.
         key_positions: rotary positions of the keys, (B, K).
         key_exempt: keys that no window hides (sink and memory), (B, K) bool.
+        mixes: weights of keys and values made from those of the pass, (B, E, K); the E further ones stand
+            behind the K, and `mask`, `key_positions` and `key_exempt` have K + E columns.
         products: attend by plain matrix products instead of SDPA. Training on a processor sets it: there
             SDPA's backward in bfloat16 takes two to three times as long (docs/training.md).
     """
@@ -33,6 +35,7 @@ class AttentionCall:
     query_positions: Tensor | None = None
     key_positions: Tensor | None = None
     key_exempt: Tensor | None = None
+    mixes: Tensor | None = None
     products: bool = False
     _windowed: dict[int, Tensor] = field(default_factory=dict)
     _biases: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -75,5 +78,6 @@ class AttentionCall:
             moved(self.query_positions),
             moved(self.key_positions),
             moved(self.key_exempt),
+            moved(self.mixes),
             self.products,
         )

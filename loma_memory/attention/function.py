@@ -95,6 +95,10 @@ def loma_attention(
     Returns:
         The output, (B, Q, H, D), and None (weights are not kept).
     """
+    if loma is not None and loma.mixes is not None:
+        weights = loma.mixes[:, None].to(key.dtype)
+        key = torch.cat([key, weights @ key], dim=2)
+        value = torch.cat([value, weights @ value], dim=2)
     mask = attention_mask
     window = kwargs.get("sliding_window")
     if window is not None and loma is not None and loma.mask is not None:

@@ -17,13 +17,16 @@ MEMORY = 2
 PAD = 3
 """Kind of a filler; it sees itself only and nobody sees it."""
 
+MERGED = 4
+"""Kind of a slot that is a mean of memory tokens."""
+
 
 @dataclass(frozen=True)
 class TokenLayout:
     """Columns that describe the tokens of one row, each (S,) int64.
 
     Attributes:
-        kind: SINK, TEXT, MEMORY or PAD.
+        kind: SINK, TEXT, MEMORY, MERGED or PAD.
         turn: number of the turn that the token belongs to, from 0; −1 for the sink.
         message: number of the message, from 0; −1 for the sink.
         index: place of a text token in the text; of a memory token in its segment.
@@ -72,4 +75,4 @@ class TokenLayout:
     @property
     def exempt(self) -> Tensor:
         """Tokens that no sliding window hides: sink and memory, (S,) bool."""
-        return (self.kind == SINK) | (self.kind == MEMORY)
+        return (self.kind == SINK) | (self.kind == MEMORY) | (self.kind == MERGED)

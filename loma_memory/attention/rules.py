@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from loma_memory.attention.layout import MEMORY, PAD, SINK, TEXT, TokenLayout
+from loma_memory.attention.layout import MEMORY, MERGED, PAD, SINK, TEXT, TokenLayout
 
 
 def _both(q: Tensor, k: Tensor) -> Tensor:
@@ -41,6 +41,12 @@ def earlier_memory(q: TokenLayout, k: TokenLayout) -> Tensor:
     """All memory of earlier turns (CCM-concat, arXiv 2312.03414 §3.1)."""
     earlier = k.turn[None, :] < q.turn[:, None]
     return _both((q.kind == TEXT) | (q.kind == MEMORY), k.kind == MEMORY) & earlier
+
+
+def earlier_means(q: TokenLayout, k: TokenLayout) -> Tensor:
+    """The means of memory as they were after the turn before (CCM-merge, arXiv 2312.03414 §3.1)."""
+    before = k.turn[None, :] == q.turn[:, None] - 1
+    return _both((q.kind == TEXT) | (q.kind == MEMORY), k.kind == MERGED) & before
 
 
 def earlier_text(q: TokenLayout, k: TokenLayout, within: int | None = None) -> Tensor:

@@ -72,13 +72,21 @@ def lay_out(
     padded = torch.zeros(len(ids), width, dtype=torch.int64)
     for b, flat in enumerate(ids):
         padded[b, : len(flat)] = torch.tensor(flat)
-    positions = torch.stack([r.position for r in rows])
+    further = [method.derived(r) for r in rows]
+    extra = max(len(f[0]) if f is not None else 0 for f in further)
+    keys, mixes = list(rows), torch.zeros(len(rows), extra, len(rows[0]))
+    for b, made in enumerate(further):
+        if made is not None:
+            keys[b] = TokenLayout.cat([rows[b], made[0].padded(extra)])
+            mixes = mixes.to(made[1].dtype)
+            mixes[b, : len(made[0])] = made[1]
     call = AttentionCall(
         gate=(width, width + memory_width) if memory_width else None,
-        mask=torch.stack([method.visible(r, r) for r in rows])[:, None],
-        query_positions=positions,
-        key_positions=positions,
-        key_exempt=torch.stack([r.exempt for r in rows]),
+        mask=torch.stack([method.visible(r, k) for r, k in zip(rows, keys, strict=True)])[:, None],
+        query_positions=torch.stack([r.position for r in rows]),
+        key_positions=torch.stack([k.position for k in keys]),
+        key_exempt=torch.stack([k.exempt for k in keys]),
+        mixes=mixes if extra else None,
     )
     return OnePass(padded, call, rows, width)
 

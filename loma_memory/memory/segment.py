@@ -19,8 +19,10 @@ class Segment:
         values: (L, Hkv, n, D).
         positions: rotary position of each slot, (n,) int64.
         text_tokens: how many tokens of text the slots stand for.
-        kind: MEMORY, or TEXT for methods that keep the text's own keys.
-        first_index: place in the session's text of the first kept text token (TEXT only).
+        kind: MEMORY; TEXT for methods that keep the text's own keys; MERGED for means of several messages.
+        first_index: place in the session's text of the first kept text token (TEXT), or number of the
+            first slot (MERGED).
+        merged: how many messages are in the mean (MERGED only).
     """
 
     keys: Tensor
@@ -29,6 +31,7 @@ class Segment:
     text_tokens: int
     kind: int = MEMORY
     first_index: int = 0
+    merged: int = 1
 
     @property
     def slots(self) -> int:

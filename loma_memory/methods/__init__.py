@@ -5,11 +5,15 @@ from __future__ import annotations
 from loma_memory.errors import UsageError
 from loma_memory.methods.base import Method
 from loma_memory.methods.ccm_concat import CCMConcat
+from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
 from loma_memory.methods.full import Full
 from loma_memory.methods.none import NoMemory
+from loma_memory.methods.replace import Replace
 from loma_memory.methods.window import Window
 
-METHODS: dict[str, type[Method]] = {m.name: m for m in (Full, NoMemory, Window, CCMConcat)}
+METHODS: dict[str, type[Method]] = {
+    m.name: m for m in (Full, NoMemory, Window, CCMConcat, CCMMerge, CCMMergeEMA, Replace)
+}
 """Every method by the name that users give it."""
 
 DEFAULT_METHOD = CCMConcat.name

@@ -61,6 +61,16 @@ class Method(ABC):
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The mask rule: which keys each query may see, (Q, K) bool."""
 
+    def derived(self, row: TokenLayout) -> tuple[TokenLayout, Tensor] | None:
+        """Further keys and values that the one-pass form needs: means of those of a row of S tokens.
+
+        Turn by turn the same is done by `update`.
+
+        Returns:
+            Their layout, (E,), and their weights over the row's tokens, (E, S); None where there are none.
+        """
+        return None
+
     def keeps(self, layout: TokenLayout) -> Tensor:
         """Which tokens of a finished turn become slots, (S,) bool; by default its text."""
         return layout.kind == TEXT

@@ -18,6 +18,8 @@ from loma_memory.engine.reader import Reader
 from loma_memory.memory import MemoryState
 from loma_memory.methods import METHODS, Method
 from loma_memory.methods.ccm_concat import CCMConcat
+from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
+from loma_memory.methods.replace import Replace
 from loma_memory.methods.window import Window
 
 
@@ -99,13 +101,16 @@ def one_pass(
     one = lay_out(reader.method, reader.sink_ids, conversations, multiple)
     call, positions = one.call, one.call.query_positions
     assert positions is not None
+    assert call.key_positions is not None
     call.products = products
     if not gate:
         call.gate = None
     if shift:
         positions = positions.clone()
         positions[:, one.text_width :] += shift
-        call.query_positions = call.key_positions = positions
+        call.query_positions = positions
+        call.key_positions = call.key_positions.clone()
+        call.key_positions[:, one.text_width : positions.shape[1]] += shift
     cache = DynamicCache()
     out = reader.decoder(
         inputs_embeds=embed(reader.model, reader.tokens, one.ids, one.layouts),
@@ -118,14 +123,18 @@ def one_pass(
     kv = torch.stack(
         [torch.stack([x.keys for x in cache.layers]), torch.stack([x.values for x in cache.layers])]
     )
+    if call.mixes is not None:  # the means are keys and values of the pass, though of no token
+        kv = torch.cat([kv, call.mixes[None, None, :, None].to(kv.dtype) @ kv], dim=4)
     hidden, slots, told, slot_positions = [], [], [], []
     for b, conversation in enumerate(conversations):
         first, count = len(reader.sink_ids), sum(len(m) for t in conversation for m in t)
         hidden.append(out[b, first : first + count])
         told.append(positions[b, first : first + count])
-        columns = torch.tensor(_columns(one.layouts[b], states[b].layout()), dtype=torch.int64)
+        made = reader.method.derived(one.layouts[b])
+        row = one.layouts[b] if made is None else TokenLayout.cat([one.layouts[b], made[0]])
+        columns = torch.tensor(_columns(row, states[b].layout()), dtype=torch.int64)
         slots.append(kv[:, :, b].index_select(3, columns))
-        slot_positions.append(positions[b, columns])
+        slot_positions.append(call.key_positions[b, columns])
     return Run(hidden, slots, told, slot_positions, list(states))
 
 
@@ -165,6 +174,9 @@ def methods(names: Sequence[str] = tuple(METHODS)) -> Any:
     made: dict[str, Any] = {
         "window": st.integers(1, 24).map(Window),
         "ccm-concat": st.floats(1, 12).map(CCMConcat),
+        "ccm-merge": st.integers(1, 5).map(CCMMerge),
+        "ccm-merge-ema": st.integers(1, 5).map(CCMMergeEMA),
+        "replace": st.integers(1, 5).map(Replace),
     }
     return st.sampled_from(names).flatmap(lambda n: made.get(n, st.just(METHODS[n].create(None))))
 
