@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,17 @@ def tiny_adapter(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 def database(tmp_path: Path) -> str:
     """URL of a fresh SQLite file."""
     return f"sqlite:///{tmp_path / 'chats.db'}"
+
+
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def figure(capsys: pytest.CaptureFixture[str]) -> Figure:
+    """Prints a measured figure past pytest's capturing."""
+
+    def show(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n    {line}")
+
+    return show

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,17 +67,3 @@ def store_url(request: pytest.FixtureRequest) -> str:
         return "sqlite://"
     name = {"sqlite": "sqlite_url", "postgresql": "pg_url"}[request.param]
     return request.getfixturevalue(name)  # type: ignore[no-any-return]
-
-
-Figure = Callable[[str], None]
-
-
-@pytest.fixture
-def figure(capsys: pytest.CaptureFixture[str]) -> Figure:
-    """Prints a measured figure past pytest's capturing."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n    {line}")
-
-    return show
