@@ -133,6 +133,27 @@ class Histories(RuleBasedStateMachine):
             self._check(plan, base, (("user", text),))
             self._commit(plan, base, reply, session, False)
 
+    @rule(data=st.data(), text=WORDS, reply=WORDS)
+    def edited_window_with_handle(self, data: st.DataObject, text: str, reply: str) -> None:
+        """A handle over texts that are not its own is worth nothing: the client's history is the truth."""
+        held = [c for c in self.clients if c.handles[-1] in self.issued]
+        if not held:
+            return
+        client = data.draw(st.sampled_from(held))
+        starts = [n for n, (role, _) in enumerate(client.history) if role == "user"]
+        shown = list(client.history[data.draw(st.sampled_from(starts)) :])
+        at = data.draw(st.integers(0, len(shown) - 1))
+        shown[at] = (shown[at][0], f"edited {len(self.clients)}")
+        sent = [HostMessage(r, t) for r, t in shown]
+        sent[-1] = replace(sent[-1], handle=client.handles[-1])
+        history = (*shown, ("user", text))
+        plan = self._resolve([*sent, HostMessage("user", text)], client.namespace, None, False)
+        assert plan.how in ("prefix", "fresh")
+        saved = self.saved[client.namespace]
+        longest = max(n for n in boundaries(history) if history[:n] in saved)
+        self._check(plan, history[:longest], history[longest:])
+        self._commit(plan, history[:longest], reply, None, False)
+
     @rule(namespace=NAMESPACES, session=st.sampled_from(["s", "t"]))
     def forget_a_session(self, namespace: str, session: str) -> None:
         forget(self.store, session, namespace)
