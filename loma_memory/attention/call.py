@@ -26,6 +26,8 @@ class AttentionCall:
         key_exempt: keys that no window hides (sink and memory), (B, K) bool.
         mixes: weights of keys and values made from those of the pass, (B, E, K); the E further ones stand
             behind the K, and `mask`, `key_positions` and `key_exempt` have K + E columns.
+        received: where given, every layer adds the attention that its keys receive, (B, Hkv, K) float32:
+            summed over queries and over the query heads that share a key.
         products: attend by plain matrix products instead of SDPA. Training on a processor sets it: there
             SDPA's backward in bfloat16 takes two to three times as long (docs/training.md).
     """
@@ -36,6 +38,7 @@ class AttentionCall:
     key_positions: Tensor | None = None
     key_exempt: Tensor | None = None
     mixes: Tensor | None = None
+    received: list[Tensor] | None = None
     products: bool = False
     _windowed: dict[int, Tensor] = field(default_factory=dict)
     _biases: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -79,5 +82,6 @@ class AttentionCall:
             moved(self.key_positions),
             moved(self.key_exempt),
             moved(self.mixes),
+            self.received,
             self.products,
         )

@@ -39,6 +39,16 @@ def _products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Te
     return mixed.view(batch, heads, queries, width)
 
 
+def _received(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """Attention that each key receives, (B, Hkv, K): a second, explicit softmax beside SDPA's own."""
+    batch, heads, _, width = q.shape
+    shared = k.shape[1]
+    grouped = q.view(batch, shared, heads // shared, -1, width).float()
+    scores = torch.einsum("bhgqd,bhkd->bhgqk", grouped * scale, k.float())
+    scores = scores.masked_fill(~mask[:, :, None], -torch.inf)
+    return torch.softmax(scores, dim=-1).sum((2, 3))
+
+
 def _softcapped(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, cap: float) -> Tensor:
     scores = torch.matmul(q, k.transpose(-1, -2)) * scale
     scores = torch.tanh(scores / cap) * cap
@@ -111,6 +121,8 @@ def loma_attention(
         past = key.shape[2] - query.shape[2]
         mask = query.new_ones(query.shape[2], key.shape[2], dtype=torch.bool).tril(past)[None, None]
         causal = False
+    if loma is not None and loma.received is not None and mask is not None:
+        loma.received.append(_received(query, key, mask, scale))
     if cap is not None:
         out = _softcapped(query, _repeat(key, groups), _repeat(value, groups), mask, scale, float(cap))
     elif sinks is not None:

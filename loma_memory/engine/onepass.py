@@ -14,6 +14,7 @@ from torch import Tensor
 
 from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
 from loma_memory.engine.reader import Turn
+from loma_memory.errors import UsageError
 from loma_memory.methods import Method
 
 Conversation = Sequence[Turn]
@@ -47,7 +48,12 @@ def lay_out(
         sink_ids: ids of the sink.
         batch: conversations as turns of messages of token ids.
         multiple: round T and M up to a multiple of this, so that shapes repeat.
+
+    Raises:
+        UsageError: the method has no one-pass form.
     """
+    if not method.one_pass:
+        raise UsageError(f"method {method.name} has no one-pass form: it is read turn by turn only")
     texts, memories, ids = [], [], []
     for conversation in batch:
         text, memory = [TokenLayout.sink(len(sink_ids))], [TokenLayout.of(MEMORY, 0, 0, [])]

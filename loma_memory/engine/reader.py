@@ -115,7 +115,11 @@ class Reader:
             UsageError: a turn that is empty or longer than the model's range.
         """
         with self.lock:
-            return self._run(states, turns, header, write, reserve)
+            if not (write and self.method.independent):
+                return self._run(states, turns, header, write, reserve)
+            done = self._run(states, turns, header, False, reserve)
+            apart = self._run([s.keeping([]) for s in states], turns, None, True, reserve)
+            return replace(done, segments=apart.segments)
 
     def _run(
         self,
@@ -170,6 +174,7 @@ class Reader:
             query_positions=torch.stack([n.position for n in new]),
             key_positions=torch.stack([e.position for e in every]),
             key_exempt=torch.stack([e.exempt for e in every]),
+            received=[] if write and self.method.needs_attention else None,
         ).to(device)
 
         ids = torch.zeros(batch, longest, dtype=torch.int64)
@@ -207,7 +212,7 @@ class Reader:
             exempt=call.key_exempt,
             next_position=starts.to(device),
             segments=[
-                self._cut(cache, b, past_width, new[b], s.messages, t) if write else []
+                self._cut(cache, b, past_width, new[b], s.messages, t, call.received) if write else []
                 for b, (s, t) in enumerate(zip(states, turns, strict=True))
             ],
         )
@@ -274,23 +279,36 @@ class Reader:
         further = replace(last, index=last.index + ahead, position=last.position + ahead)
         return self.method.visible(further, every)[0]
 
-    def _cut(self, cache: Any, b: int, past: int, new: TokenLayout, first: int, turn: Turn) -> list[Segment]:
+    def _cut(
+        self,
+        cache: Any,
+        b: int,
+        past: int,
+        new: TokenLayout,
+        first: int,
+        turn: Turn,
+        received: list[Tensor] | None,
+    ) -> list[Segment]:
         kept = self.method.keeps(new)
         segments = []
         for i, message in enumerate(turn):
             rows = (kept & (new.message == first + i)).nonzero().flatten()
             at = (rows + past).to(self.loaded.device)
-            segments.append(
-                Segment(
-                    torch.stack([layer.keys[b].index_select(1, at) for layer in cache.layers]),
-                    torch.stack([layer.values[b].index_select(1, at) for layer in cache.layers]),
-                    new.position[rows],
-                    len(message),
-                    int(new.kind[rows[0]]) if len(rows) else MEMORY,
-                    int(new.index[rows[0]]) if len(rows) else 0,
-                )
+            segment = Segment(
+                torch.stack([layer.keys[b].index_select(1, at) for layer in cache.layers]),
+                torch.stack([layer.values[b].index_select(1, at) for layer in cache.layers]),
+                new.position[rows],
+                len(message),
+                int(new.kind[rows[0]]) if len(rows) else MEMORY,
+                int(new.index[rows[0]]) if len(rows) else 0,
             )
+            drawn = torch.stack([r[b].index_select(1, at) for r in received]) if received else None
+            segments.append(self.method.condense(segment, self._move, drawn))
         return segments
+
+    def _move(self, keys: Tensor, old: Tensor, new: Tensor) -> Tensor:
+        device = self.loaded.device
+        return move_keys(self.model, keys, old.to(device), new.to(device))
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

@@ -57,6 +57,10 @@ class Segment:
             self.first_index + drop,
         )
 
+    def as_memory(self, positions: Tensor) -> Segment:
+        """The same message as slots of memory at `positions`; the caller puts keys and values in."""
+        return replace(self, positions=positions, kind=MEMORY, first_index=0)
+
     def to(self, device: torch.device) -> Segment:
         """The same segment with keys and values on `device`; positions stay on the processor."""
         if self.keys.device == device:

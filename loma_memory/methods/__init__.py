@@ -7,12 +7,27 @@ from loma_memory.methods.base import Method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
 from loma_memory.methods.full import Full
+from loma_memory.methods.gist_online import GistOnline
+from loma_memory.methods.heavy_hitter import HeavyHitter
+from loma_memory.methods.mean_pool import MeanPool
 from loma_memory.methods.none import NoMemory
 from loma_memory.methods.replace import Replace
 from loma_memory.methods.window import Window
 
 METHODS: dict[str, type[Method]] = {
-    m.name: m for m in (Full, NoMemory, Window, CCMConcat, CCMMerge, CCMMergeEMA, Replace)
+    m.name: m
+    for m in (
+        Full,
+        NoMemory,
+        Window,
+        MeanPool,
+        HeavyHitter,
+        CCMConcat,
+        CCMMerge,
+        CCMMergeEMA,
+        Replace,
+        GistOnline,
+    )
 }
 """Every method by the name that users give it."""
 

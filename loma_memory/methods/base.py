@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from loma_memory.attention.layout import TEXT, TokenLayout
 from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState, Segment
+
+Move = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Keys (L, Hkv, S, D) rotated at some positions (S,), as they would be at others (S,)."""
 
 
 def check_ratio(ratio: float) -> float:
@@ -39,6 +42,14 @@ class Method(ABC):
     """The name that users give."""
     needs_adapter: ClassVar[bool] = False
     """Whether memory tokens are run, with a trained adapter active on them."""
+    needs_attention: ClassVar[bool] = False
+    """Whether `condense` asks how much attention each token received."""
+
+    one_pass: ClassVar[bool] = True
+    """Whether a mask says all that is remembered; methods that choose or average text have no such form."""
+
+    independent: ClassVar[bool] = False
+    """Whether a turn is compressed without earlier memory in view; it is then read twice."""
 
     @classmethod
     @abstractmethod
@@ -74,6 +85,21 @@ class Method(ABC):
     def keeps(self, layout: TokenLayout) -> Tensor:
         """Which tokens of a finished turn become slots, (S,) bool; by default its text."""
         return layout.kind == TEXT
+
+    def condense(self, segment: Segment, move: Move, received: Tensor | None) -> Segment:
+        """What is kept of a message whose tokens `keeps` chose; by default all of them.
+
+        Args:
+            segment: their keys and values.
+            move: re-rotates keys.
+            received: attention that each token received in its own turn, (L, Hkv, S), where
+                `needs_attention` is set.
+        """
+        return segment
+
+    def taught(self) -> Method:
+        """The method whose masks training uses; by default this one."""
+        return self
 
     def update(self, state: MemoryState, segments: Sequence[Segment]) -> MemoryState:
         """The state after a turn whose messages became `segments`; by default they are appended."""

@@ -88,7 +88,7 @@ class MemoryObjective(nn.Module):
             positions: targets sampled a step.
         """
         super().__init__()
-        self.model, self.tokens, self.methods = model, tokens, list(methods)
+        self.model, self.tokens, self.methods = model, tokens, [m.taught() for m in methods]
         self.sink, self.positions = list(sink), positions
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:

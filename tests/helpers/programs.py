@@ -169,8 +169,12 @@ def conversations(most: int = 3, longest: int = 4) -> Any:
     return st.lists(st.lists(turns, min_size=1, max_size=longest).map(tuple), min_size=1, max_size=most)
 
 
-def methods(names: Sequence[str] = tuple(METHODS)) -> Any:
-    """Every method with settings of its own."""
+TWO_FORMS = tuple(name for name, m in METHODS.items() if m.one_pass)
+"""Methods that have both programs."""
+
+
+def methods(names: Sequence[str] = TWO_FORMS) -> Any:
+    """Every method that has both programs, with settings of its own."""
     made: dict[str, Any] = {
         "window": st.integers(1, 24).map(Window),
         "ccm-concat": st.floats(1, 12).map(CCMConcat),

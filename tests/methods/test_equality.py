@@ -16,13 +16,13 @@ import torch
 from families import FAMILIES, PROMISED, build, loaded, with_adapter
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from programs import Run, conversations, distance, methods, one_pass, reader_of, turn_by_turn
+from programs import TWO_FORMS, Run, conversations, distance, methods, one_pass, reader_of, turn_by_turn
 from torch import Tensor
 
 from loma_memory.engine.models import LoadedModel
 from loma_memory.engine.reader import Reader
 from loma_memory.memory import MemoryState, Segment
-from loma_memory.methods import METHODS, Method, method
+from loma_memory.methods import Method, method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.window import Window
 
@@ -98,7 +98,7 @@ def test_a_long_conversation_in_every_family(family: str) -> None:
     assert_same(reader_for(family, CCMConcat(3)), fixed())
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", TWO_FORMS)
 @pytest.mark.parametrize("family", ["llama", "gemma3", "smollm3"])
 def test_a_long_conversation_with_every_method(family: str, name: str) -> None:
     how = Window(10) if name == "window" else method(name, ratio=3)
@@ -114,7 +114,7 @@ def test_the_promise_covers_every_method() -> None:
         drawn.add(how.name)
 
     note()
-    assert drawn == set(METHODS)
+    assert drawn == set(TWO_FORMS)
 
 
 # --- what an error would look like -------------------------------------------------------------------
