@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -226,6 +227,35 @@ def test_evaluation_prints_the_documented_keys(
     code, out, _ = run("eval", "recall", *model, "--turns", 1, "--limit", 2, "--json", out_file)
     assert (code, out) == (0, "")
     assert set(json.loads(out_file.read_text())["generated"]) == {"full", "none", "memory"}
+
+
+def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: Path) -> None:
+    file = tmp_path / "talk.jsonl"
+    turns = [{"role": r, "content": f"{r} says {n}"} for n in range(3) for r in ("user", "assistant")]
+    file.write_text("\n".join(json.dumps({"turns": turns}) for _ in range(3)) + "\n")
+    out = tmp_path / "table"
+    model = ("--model", tiny, "--ratio", 4, "--out", out)
+    trained = ("--trained", f"ccm-concat={tiny_adapter}", "--json", tmp_path / "t.json")
+    code, _, err = run("eval", "table", file, *model, *trained)
+    assert code == 0, err
+    rows = {row["method"]: row for row in json.loads((tmp_path / "t.json").read_text())}
+    assert set(rows) == {"full", "none", "window", "mean-pool", "heavy-hitter", "ccm-concat"}
+    assert rows["full"]["gap_recovered"] == 1.0
+    assert rows["none"]["gap_recovered"] == rows["none"]["slots_per_turn"] == 0.0
+    assert rows["mean-pool"]["slots_per_turn"] == rows["heavy-hitter"]["slots_per_turn"]
+    assert rows["ccm-concat"]["adapter"]
+    assert not rows["window"]["adapter"]
+    page = (tmp_path / "table.md").read_text()
+    found = re.findall(r"^\| ([a-z-]+) \| ([-\d.]+)", page, re.MULTILINE)
+    assert [float(gap) for _, gap in found] == sorted((float(gap) for _, gap in found), reverse=True)
+    assert {name for name, _ in found} == set(rows)
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+    for wrong in ("ccm-concat", "no-such=x", "full="):
+        code, _, err = run("eval", "table", file, *model, "--trained", wrong)
+        assert code == 2
+        assert "METHOD=FOLDER" in one_line(err)
+    code, _, err = run("eval", "table", file, *model, "--method", "no-such")
+    assert (code, "unknown method" in one_line(err)) == (2, True)
 
 
 def test_data_errors_name_file_line_and_rule(run: Run, tiny: str, tmp_path: Path) -> None:

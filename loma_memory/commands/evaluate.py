@@ -1,15 +1,21 @@
-"""`loma-memory eval dialogue|recall`: measure on conversation files."""
+"""`loma-memory eval dialogue|recall|table`: measure on conversation files."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from loma_memory.commands.common import add_model, print_json, say, set_threads
-from loma_memory.errors import UsageError
+from loma_memory.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from loma_memory.engine.engine import Engine
 
 
 def add(commands: Any) -> None:
@@ -29,7 +35,14 @@ def add(commands: Any) -> None:
     )
     recall.add_argument("--turns", type=int, default=10, help="other turns between telling and asking")
     recall.set_defaults(run=_recall, limit_default=100)
-    for to in (dialogue, recall):
+    table = tables.add_parser("table", help="methods side by side, as Markdown and as a plot")
+    table.add_argument("files", nargs="+", metavar="FILE", help="conversations, JSON lines, plain or gzipped")
+    table.add_argument("--out", required=True, metavar="NAME", help="writes NAME.md and NAME.png")
+    table.add_argument(
+        "--trained", action="append", default=[], metavar="METHOD=FOLDER", help="an adapter; repeatable"
+    )
+    table.set_defaults(run=_table, limit_default=None)
+    for to in (dialogue, recall, table):
         add_model(to)
         to.add_argument("--method", action="append", metavar="M", help="repeatable (default: ccm-concat)")
         to.add_argument("--limit", type=int, help="conversations of each file, or questions")
@@ -46,25 +59,24 @@ def _check(args: argparse.Namespace) -> None:
     set_threads(args.threads)
 
 
-def _readers(args: argparse.Namespace) -> list[Any]:
-    """A reader for each method asked for; methods without an adapter share the plain model."""
+def _engine(args: argparse.Namespace, name: str | None, adapter: str | None) -> Engine:
     from loma_memory.engine.aliases import DEFAULT_MODEL
     from loma_memory.engine.engine import Engine
 
-    model = args.model or DEFAULT_MODEL
-    made = []
-    for name in args.method or [None]:
-        engine = Engine.load(
-            model,
-            adapter=args.adapter,
-            method_name=name,
-            ratio=args.ratio,
-            device=args.device,
-            dtype=args.dtype,
-            progress=say,
-        )
-        made.append(engine.reader)
-    return made
+    return Engine.load(
+        args.model or DEFAULT_MODEL,
+        adapter=adapter,
+        method_name=name,
+        ratio=args.ratio,
+        device=args.device,
+        dtype=args.dtype,
+        progress=say,
+    )
+
+
+def _readers(args: argparse.Namespace) -> list[Any]:
+    """A reader for each method asked for."""
+    return [_engine(args, name, args.adapter).reader for name in args.method or [None]]
 
 
 def _dialogue(args: argparse.Namespace) -> int:
@@ -113,6 +125,49 @@ def _recall(args: argparse.Namespace) -> int:
     for result in results:
         say(f"{result['method']}, {args.turns} turns between: {result['generated']}")
     print_json(results[0] if len(results) == 1 else results, args.json)
+    return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    _check(args)
+    from loma_memory.data import read_dialogues
+    from loma_memory.evaluation import table
+    from loma_memory.evaluation.plot import plot_table
+    from loma_memory.methods import METHODS
+
+    trained = {}
+    for pair in args.trained:
+        name, _, folder = pair.partition("=")
+        if name not in METHODS or not folder:
+            raise UsageError(f"--trained takes METHOD=FOLDER with a method's name, got {pair!r}")
+        trained[name] = folder
+    names = args.method or [n for n, m in METHODS.items() if not m.needs_adapter or n in trained]
+    dialogues = read_dialogues(args.files, args.limit)
+
+    def entrant(name: str) -> table.Entrant:
+        engine = _engine(args, name, trained.get(name, args.adapter if METHODS[name].needs_adapter else None))
+        return table.Entrant(engine.reader, str(engine.settings["adapter"]))
+
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"unknown method {name!r}: it must be one of {', '.join(METHODS)}")
+    rows = table.compare(
+        [partial(entrant, n) for n in names],
+        dialogues,
+        batch=args.batch,
+        seed=args.seed,
+        report=say,
+        progress=_progress(),
+    )
+    command = shlex.join(["loma-memory", *sys.argv[1:]])
+    try:
+        Path(f"{args.out}.md").write_text(table.markdown(rows, command), encoding="utf-8")
+        plot_table(rows, f"{args.out}.png")
+    except OSError as error:
+        raise StoreError(f"cannot write {args.out}.md: {error.strerror or error}") from None
+    if args.json:
+        print_json(rows, args.json)
+    say(f"The table is in {args.out}.md, the plot in {args.out}.png.")
     return 0
 
 

@@ -9,12 +9,7 @@ from typing import Any
 from loma_memory.errors import UsageError
 
 
-def plot_dialogue(results: Sequence[dict[str, Any]], picture: str | Path) -> None:
-    """Next-token loss by turn: full context, none, and every method.
-
-    Raises:
-        UsageError: matplotlib is not installed.
-    """
+def _pyplot() -> Any:
     try:
         import matplotlib as mpl
     except ImportError:
@@ -22,6 +17,16 @@ def plot_dialogue(results: Sequence[dict[str, Any]], picture: str | Path) -> Non
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    return plt
+
+
+def plot_dialogue(results: Sequence[dict[str, Any]], picture: str | Path) -> None:
+    """Next-token loss by turn: full context, none, and every method.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    plt = _pyplot()
     figure, axes = plt.subplots(figsize=(7, 4.5))
     turns = [row["turn"] for row in results[0]["by_turn"]]
     for name, colour in (("none", "0.6"), ("full", "black")):
@@ -33,6 +38,29 @@ def plot_dialogue(results: Sequence[dict[str, Any]], picture: str | Path) -> Non
     axes.set_ylabel("next-token loss (nats)")
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.tight_layout()
+    figure.savefig(picture, dpi=120)
+    plt.close(figure)
+
+
+def plot_table(rows: Sequence[dict[str, Any]], picture: str | Path) -> None:
+    """Quality against bytes: the share of the gap that each method recovers, by what it keeps a turn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    for row in rows:
+        kept = row["kv_bytes_per_turn"] / 1024
+        low, high = row["gap_recovered_ci95"]
+        middle = row["gap_recovered"]
+        axes.errorbar(kept, middle, yerr=[[max(0, middle - low)], [max(0, high - middle)]], fmt="o")
+        axes.annotate(row["method"], (kept, middle), textcoords="offset points", xytext=(6, 4))
+    axes.set_xlabel("keys and values kept, KiB a turn")
+    axes.set_ylabel("share of the gap recovered")
+    axes.set_xscale("symlog")
+    axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(picture, dpi=120)
     plt.close(figure)
