@@ -1,0 +1,88 @@
+"""The two trainings, whole, by the command line: what they leave, and going on from an adapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from loma_memory.cli import main
+from loma_memory.evaluation import talk
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small talk as a conversation file."""
+    path = tmp_path_factory.mktemp("talk") / "talk.jsonl"
+    rows = [
+        {"turns": [{"role": m.role, "content": m.text} for turn in d.turns for m in turn]}
+        for d in talk.dialogues()
+    ]
+    path.write_text("\n".join(json.dumps(r) for r in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def train(kind: str, file: Path, tiny: str, out: Path, *more: str) -> list[dict[str, Any]]:
+    """Run a short training; its log."""
+    common = ["--model", tiny, "--out", str(out), "--steps", "2", "--lengths", "400", "--tokens", "800"]
+    code = main(["train", kind, str(file), *common, "--dtype", "float32", "--device", "cpu", *more])
+    assert code == 0
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def weights(out: Path) -> dict[str, Any]:
+    return load_file(out / "adapter" / "adapter_model.safetensors")
+
+
+def test_a_memory_adapter_and_going_on_from_it(file: Path, tiny: str, tmp_path: Path) -> None:
+    first = train("memory", file, tiny, tmp_path / "a", "--rank", "2", "--lr", "0.3")
+    assert [e["step"] for e in first] == [1, 2]
+    assert all(e["loss"] >= 0 for e in first)
+    settings = json.loads((tmp_path / "a" / "adapter" / "loma_adapter.json").read_text())
+    assert (settings["method"], settings["rank"]) == ("ccm-concat", 2)
+    train("memory", file, tiny, tmp_path / "b", "--init", str(tmp_path / "a" / "adapter"), "--lr", "1e-9")
+    before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert before.keys() == after.keys()
+    assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
+    train("memory", file, tiny, tmp_path / "c", "--rank", "2", "--lr", "1e-9")
+    fresh = weights(tmp_path / "c")
+    assert any((fresh[k].float() - before[k].float()).abs().max() > 1e-3 for k in before)
+
+
+@pytest.mark.parametrize("method", ["ccm-merge", "replace", "gist-online"])
+def test_every_method_with_an_adapter_can_be_trained_and_talked_to(
+    method: str, file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("memory", file, tiny, tmp_path / "m", "--method", method, "--rank", "2")
+    capsys.readouterr()
+    adapter = str(tmp_path / "m" / "adapter")
+    model = ["--model", tiny, "--adapter", adapter, "--method", method, "--max-tokens", "3"]
+    store = f"sqlite:///{tmp_path / 'chats.db'}"
+    for turn in (1, 2):
+        assert main(["chat", *model, "--store", store, "--message", "Hello", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["turn"], told["tokens_reread"]) == (turn, 0)
+        assert told["slots"] > 0
+
+
+def test_a_text_adapter_makes_its_own_answers_once(
+    file: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loma_memory.training import runs
+
+    monkeypatch.setattr(runs, "own_prompts", lambda dialogues, seed: ["Hello!", "Who are you?", "Thanks."])
+    train("text", file, tiny, tmp_path / "t", "--rank", "2")
+    answers = json.loads((tmp_path / "t" / "answers.json").read_text())
+    assert [p for p, _ in answers] == ["Hello!", "Who are you?", "Thanks."]
+    (tmp_path / "u").mkdir()
+    (tmp_path / "u" / "answers.json").write_text(json.dumps([[p, "Kept."] for p, _ in answers]))
+    train("text", file, tiny, tmp_path / "u", "--init", str(tmp_path / "t" / "adapter"), "--lr", "1e-9")
+    kept = json.loads((tmp_path / "u" / "answers.json").read_text())
+    assert {a for _, a in kept} == {"Kept."}, "answers that are there are not made again"
+    before, after = weights(tmp_path / "t"), weights(tmp_path / "u")
+    assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
