@@ -7,38 +7,25 @@ layout), their number follows the message's length instead of being fixed, and t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor
 
 from loma_memory.attention import rules
 from loma_memory.attention.layout import MEMORY, TokenLayout
 from loma_memory.memory.positions import spread
-from loma_memory.methods.base import Method, check_ratio
+from loma_memory.methods.sizes import Proportional
 
 
-class CCMConcat(Method):
+class CCMConcat(Proportional):
     """Memory tokens after every message, one for `ratio` tokens of text and at least one."""
 
     name: ClassVar[str] = "ccm-concat"
     needs_adapter: ClassVar[bool] = True
 
-    def __init__(self, ratio: float = 8.0) -> None:
-        """`ratio`: tokens of text per memory token.
-
-        Raises:
-            UsageError: a ratio below 1.
-        """
-        self.ratio = check_ratio(ratio)
-
-    @classmethod
-    def create(cls, ratio: float | None) -> Self:
-        """The method at `ratio`, 8 by default."""
-        return cls() if ratio is None else cls(ratio)
-
     def memory_positions(self, start: int, length: int) -> list[int]:
         """round(length / ratio) positions, at least one, spread over the message."""
-        return spread(start, length, max(1, int(length / self.ratio + 0.5)))
+        return spread(start, length, self.slots_for(length))
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and all memory of earlier turns."""
@@ -47,7 +34,3 @@ class CCMConcat(Method):
     def keeps(self, layout: TokenLayout) -> Tensor:
         """The memory tokens."""
         return layout.kind == MEMORY
-
-    def settings(self) -> dict[str, Any]:
-        """Name and ratio."""
-        return {"method": self.name, "ratio": self.ratio}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,32 +17,18 @@ from torch import Tensor
 from loma_memory.attention import rules
 from loma_memory.attention.layout import MEMORY, MERGED, TokenLayout
 from loma_memory.memory import Entry, MemoryState, Segment
-from loma_memory.memory.positions import spread
-from loma_memory.methods.base import Method
+from loma_memory.methods.sizes import Fixed
 
 
-class CCMMerge(Method):
+class CCMMerge(Fixed):
     """2 × `slots` slots, however long the session: one set for what users say, one for the replies."""
 
     name: ClassVar[str] = "ccm-merge"
     needs_adapter: ClassVar[bool] = True
 
-    def __init__(self, slots: int = 16) -> None:
-        """`slots`: memory tokens a message."""
-        self.slots = slots
-
-    @classmethod
-    def create(cls, ratio: float | None) -> Self:
-        """The number of slots is fixed; a ratio is ignored, so that methods can be compared at one ratio."""
-        return cls()
-
     def share(self, count: int) -> float:
         """Weight of the `count`-th message (from 1) that comes into a mean: 1/t, the arithmetic mean."""
         return 1.0 / count
-
-    def memory_positions(self, start: int, length: int) -> list[int]:
-        """`slots` positions spread over the message; a short message has several at one position."""
-        return spread(start, length, self.slots)
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and the means as they were when the turn before had ended."""
@@ -95,10 +81,6 @@ class CCMMerge(Method):
         return replace(
             new, keys=keys, values=values, kind=MERGED, first_index=group * self.slots, merged=count
         )
-
-    def settings(self) -> dict[str, Any]:
-        """Name and number of slots."""
-        return {"method": self.name, "slots": self.slots}
 
 
 class CCMMergeEMA(CCMMerge):

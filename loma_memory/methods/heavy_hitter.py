@@ -8,7 +8,7 @@ heads that share the key: a segment is then a function of its turn, and can be s
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,28 +17,16 @@ from loma_memory.attention import rules
 from loma_memory.attention.layout import TEXT, TokenLayout
 from loma_memory.memory import Segment
 from loma_memory.memory.positions import spread
-from loma_memory.methods.base import Method, Move, check_ratio
+from loma_memory.methods.base import Move
+from loma_memory.methods.sizes import Proportional
 
 
-class HeavyHitter(Method):
+class HeavyHitter(Proportional):
     """One token of text is kept for `ratio`, at least one a message."""
 
     name: ClassVar[str] = "heavy-hitter"
     one_pass: ClassVar[bool] = False
     needs_attention: ClassVar[bool] = True
-
-    def __init__(self, ratio: float = 8.0) -> None:
-        """`ratio`: tokens of text per slot.
-
-        Raises:
-            UsageError: a ratio below 1.
-        """
-        self.ratio = check_ratio(ratio)
-
-    @classmethod
-    def create(cls, ratio: float | None) -> Self:
-        """The method at `ratio`, 8 by default."""
-        return cls() if ratio is None else cls(ratio)
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and what was kept of earlier ones."""
@@ -58,7 +46,7 @@ class HeavyHitter(Method):
         length = segment.slots
         if length == 0:
             return segment
-        count = max(1, int(length / self.ratio + 0.5))
+        count = self.slots_for(length)
         kept = received.topk(count, dim=2).indices.sort(dim=2).values  # (L, Hkv, count)
         index = kept[..., None].expand(-1, -1, -1, segment.keys.shape[3])
         slots = torch.tensor(spread(int(segment.positions[0]), length, count))
@@ -67,7 +55,3 @@ class HeavyHitter(Method):
             keys=segment.keys.gather(2, index),
             values=segment.values.gather(2, index),
         )
-
-    def settings(self) -> dict[str, Any]:
-        """Name and ratio."""
-        return {"method": self.name, "ratio": self.ratio}

@@ -7,7 +7,7 @@ brought to the slot's position before they are averaged, so that their phases ag
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,27 +16,15 @@ from loma_memory.attention import rules
 from loma_memory.attention.layout import TEXT, TokenLayout
 from loma_memory.memory import Segment
 from loma_memory.memory.positions import spread
-from loma_memory.methods.base import Method, Move, check_ratio
+from loma_memory.methods.base import Move
+from loma_memory.methods.sizes import Proportional
 
 
-class MeanPool(Method):
+class MeanPool(Proportional):
     """One slot for `ratio` tokens of text, at least one a message."""
 
     name: ClassVar[str] = "mean-pool"
     one_pass: ClassVar[bool] = False
-
-    def __init__(self, ratio: float = 8.0) -> None:
-        """`ratio`: tokens of text per slot.
-
-        Raises:
-            UsageError: a ratio below 1.
-        """
-        self.ratio = check_ratio(ratio)
-
-    @classmethod
-    def create(cls, ratio: float | None) -> Self:
-        """The method at `ratio`, 8 by default."""
-        return cls() if ratio is None else cls(ratio)
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and what was kept of earlier ones."""
@@ -51,7 +39,7 @@ class MeanPool(Method):
         length = segment.slots
         if length == 0:
             return segment
-        count = max(1, int(length / self.ratio + 0.5))
+        count = self.slots_for(length)
         start = int(segment.positions[0])
         slots = torch.tensor(spread(start, length, count))
         part = torch.arange(length) * count // length
@@ -63,7 +51,3 @@ class MeanPool(Method):
             keys=torch.einsum("lhsd,sn->lhnd", keys, weights),
             values=torch.einsum("lhsd,sn->lhnd", segment.values, weights),
         )
-
-    def settings(self) -> dict[str, Any]:
-        """Name and ratio."""
-        return {"method": self.name, "ratio": self.ratio}
