@@ -21,13 +21,14 @@ step = @printf '\n==> %s\n' '$(1)'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev model chat test test-long check format-check lint types docs format clean
+.PHONY: help setup setup-dev model chat test test-long test-latest check format-check lint types docs format clean
 
 help:
 	@echo "make chat       set up once, then talk to a model that remembers  (ARGS='--session ada')"
 	@echo "make test       set up once, then run the whole test suite        (ARGS='-k store')"
 	@echo "make check      format, lint, types, tests, docs: what CI runs"
 	@echo "make test-long  the tests that take minutes, too"
+	@echo "make test-latest  the LangChain tests with its latest releases"
 	@echo "make format     format the code and sort the imports"
 	@echo "make clean      remove .venv and what tools left behind (fetched models stay)"
 
@@ -94,6 +95,14 @@ test: setup-dev model
 test-long: setup-dev model
 	$(call step,tests that take minutes included)
 	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
+
+# An overlay in front of the environment, so that nothing else in it changes.
+test-latest: setup-dev model
+	$(call step,the LangChain tests with its latest releases)
+	@rm -rf $(VENV)/latest
+	@$(PIP) install --quiet --no-deps --target $(VENV)/latest -r integrations/langchain-loma/latest.txt $(QUIET_STDIN)
+	@PYTHONPATH=$(VENV)/latest $(BIN)/python -c "import langchain, langchain_core as c; print('langchain', langchain.__version__, 'core', c.__version__)"
+	@PYTHONPATH=$(VENV)/latest $(BIN)/python -m pytest integrations/langchain-loma $(ARGS)
 
 check: format-check lint types test docs
 
