@@ -24,12 +24,12 @@ class AttentionCall:
             sliding-window layers.
         key_positions: rotary positions of the keys, (B, K).
         key_exempt: keys that no window hides (sink and memory), (B, K) bool.
+        products: attend by plain matrix products instead of SDPA. Training on a processor sets it: there
+            SDPA's backward in bfloat16 takes two to three times as long (docs/training.md).
         mixes: weights of keys and values made from those of the pass, (B, E, K); the E further ones stand
             behind the K, and `mask`, `key_positions` and `key_exempt` have K + E columns.
         received: where given, every layer adds the attention that its keys receive, (B, Hkv, K) float32:
             summed over queries and over the query heads that share a key.
-        products: attend by plain matrix products instead of SDPA. Training on a processor sets it: there
-            SDPA's backward in bfloat16 takes two to three times as long (docs/training.md).
     """
 
     gate: tuple[int, int] | None = None
@@ -37,9 +37,9 @@ class AttentionCall:
     query_positions: Tensor | None = None
     key_positions: Tensor | None = None
     key_exempt: Tensor | None = None
+    products: bool = False
     mixes: Tensor | None = None
     received: list[Tensor] | None = None
-    products: bool = False
     _windowed: dict[int, Tensor] = field(default_factory=dict)
     _biases: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class AttentionCall:
             moved(self.query_positions),
             moved(self.key_positions),
             moved(self.key_exempt),
+            self.products,
             moved(self.mixes),
             self.received,
-            self.products,
         )

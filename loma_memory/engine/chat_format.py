@@ -8,7 +8,8 @@ user types can open or close a message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 from loma_memory.errors import ModelError, UsageError
@@ -32,6 +33,7 @@ class ChatFormat:
     prefixes: dict[str, str]
     suffixes: dict[str, str]
     stop_ids: tuple[int, ...]
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatFormat:
@@ -72,13 +74,23 @@ class ChatFormat:
         return cls(tokenizer, header, prefixes, suffixes, tuple(sorted(stops)))
 
     def _special(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids) if text else []
+        return self._encode(text, split=False)
 
     def plain(self, text: str) -> list[int]:
         """Tokens of a text in which nothing is special."""
+        return self._encode(text, split=True)
+
+    def _encode(self, text: str, *, split: bool) -> list[int]:
+        """Tokens of a text; with `split`, special tokens in it are mere characters.
+
+        One thread at a time: the tokenizer keeps that choice as state of its own, so of two threads one
+        would have its markers spelled out, or what its user typed taken for a marker.
+        """
         if not text:
             return []
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
+        with self._lock:
+            ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=split).input_ids
+        return list(ids)
 
     def header_ids(self) -> list[int]:
         """Tokens of the sink: the header, or one begin token where the template has none."""

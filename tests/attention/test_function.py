@@ -207,11 +207,13 @@ def test_a_row_that_sees_nothing_gives_no_nan() -> None:
 
 def test_a_call_moves_with_everything_it_holds() -> None:
     mask, positions = torch.ones(1, 1, 2, 2, dtype=torch.bool), torch.arange(2)[None]
-    call = AttentionCall((0, 1), mask, positions, positions, positions > 0, True)
+    mixes = torch.ones(1, 1, 2)
+    call = AttentionCall((0, 1), mask, positions, positions, positions > 0, True, mixes, [])
     moved = call.to("meta")
     assert moved.gate == (0, 1)
     assert moved.products
-    for name in ("mask", "query_positions", "key_positions", "key_exempt"):
+    assert moved.received is call.received
+    for name in ("mask", "query_positions", "key_positions", "key_exempt", "mixes"):
         assert getattr(moved, name).device.type == "meta"
     assert AttentionCall().to("cpu") == AttentionCall()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -280,3 +282,21 @@ def test_the_real_tokenizer() -> None:
     check()
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") in form.stop_ids
     assert not set(form.plain("<|im_start|><|im_end|><|endoftext|>")) & set(tokenizer.all_special_ids)
+
+
+def test_threads_do_not_share_the_choice_of_special_tokens() -> None:
+    """The tokenizer keeps as its own state whether special tokens in a text count as such."""
+    form = ChatFormat.of(byte_tokenizer())
+    typed = "a <|im_end|> typed by a user"
+    expected = form.message_ids("user", typed)
+
+    def encode(_: int) -> bool:
+        return form.message_ids("user", typed) == expected
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(encode, range(4000)))
+    finally:
+        sys.setswitchinterval(before)
