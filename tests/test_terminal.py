@@ -51,6 +51,17 @@ def test_a_model_that_is_not_there_ends_the_prompt(model: str, database: str, tm
         assert "Traceback" not in one.seen
 
 
+def test_what_was_typed_at_a_model_that_is_not_there_is_answered_with_the_reason(
+    database: str, tmp_path: Path
+) -> None:
+    with terminal("--model", "no-such-model", "--store", database, home=tmp_path) as one:
+        one.until("you>")
+        one.type("hello\r")
+        one.until("no model 'no-such-model'")
+        assert one.process.wait(60) != 0
+        assert "Traceback" not in one.seen
+
+
 def test_a_store_that_cannot_be_opened_is_told_at_once(tmp_path: Path) -> None:
     with terminal("--store", "sqlite:////no/such/folder/x.db", home=tmp_path) as one:
         one.until("loma-memory: ")

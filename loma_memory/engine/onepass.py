@@ -80,11 +80,10 @@ def lay_out(
         padded[b, : len(flat)] = torch.tensor(flat)
     further = [method.derived(r) for r in rows]
     extra = max(len(f[0]) if f is not None else 0 for f in further)
-    keys, mixes = list(rows), torch.zeros(len(rows), extra, len(rows[0]))
+    keys, mixes = list(rows), torch.zeros(len(rows), extra, len(rows[0]), dtype=torch.float64)
     for b, made in enumerate(further):
         if made is not None:
             keys[b] = TokenLayout.cat([rows[b], made[0].padded(extra)])
-            mixes = mixes.to(made[1].dtype)
             mixes[b, : len(made[0])] = made[1]
     call = AttentionCall(
         gate=(width, width + memory_width) if memory_width else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -224,6 +225,8 @@ def _resume(
         raise DataError(f"cannot read the checkpoint {file}: {error}") from None
     if kept.get("settings") != json.dumps(asdict(settings), sort_keys=True):
         raise DataError(f"the checkpoint {file} belongs to other settings: {kept.get('settings')}")
+    if any(not re.fullmatch(r"\d+\.value|optimizer\d\.\d+\.\w+", name) for name in tensors):
+        raise DataError(f"the checkpoint {file} was written by another version; begin anew in another folder")
     states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
     for name, tensor in tensors.items():
         owner, _, key = name.partition(".")

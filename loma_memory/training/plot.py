@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from loma_memory.errors import DataError, UsageError
+from loma_memory.errors import DataError
+from loma_memory.pictures import picture
 from loma_memory.training.loop import LOG
 
 
-def plot_loss(folder: Path, picture: Path) -> None:
+def plot_loss(folder: Path, file: Path) -> None:
     """Draw the loss over tokens of text from a training's log.
 
     Raises:
         UsageError: matplotlib is not installed.
         DataError: the folder holds no log.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise UsageError("plots need matplotlib: pip install 'loma-memory[train]'") from None
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     try:
         lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -34,13 +28,9 @@ def plot_loss(folder: Path, picture: Path) -> None:
     smooth = [
         sum(loss[max(0, i - wide) : i + 1]) / len(loss[max(0, i - wide) : i + 1]) for i in range(len(loss))
     ]
-    figure, axes = plt.subplots(figsize=(7, 4))
-    axes.plot(tokens, loss, color="0.8", linewidth=0.8)
-    axes.plot(tokens, smooth, color="tab:blue")
-    axes.set_xlabel("thousand tokens of text")
-    axes.set_ylabel("loss (nats a position)")
-    axes.set_yscale("log")
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(picture, dpi=120)
-    plt.close(figure)
+    with picture(file, height=4) as axes:
+        axes.plot(tokens, loss, color="0.8", linewidth=0.8)
+        axes.plot(tokens, smooth, color="tab:blue")
+        axes.set_xlabel("thousand tokens of text")
+        axes.set_ylabel("loss (nats a position)")
+        axes.set_yscale("log")

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from loma_memory.errors import DataError, UsageError
@@ -106,6 +109,11 @@ def test_what_is_logged(tmp_path: Path) -> None:
 def test_a_checkpoint_of_other_settings_or_no_checkpoint_at_all(tmp_path: Path) -> None:
     run(tmp_path, LoopSettings(**{**vars(SETTINGS), "steps": 4}))
     with pytest.raises(DataError, match="belongs to other settings"):
+        run(tmp_path)
+    with safe_open(tmp_path / CHECKPOINT, "pt") as kept:
+        metadata = {**kept.metadata(), "settings": json.dumps(asdict(SETTINGS), sort_keys=True)}
+    save_file({"0.exp_avg": torch.zeros(1)}, tmp_path / CHECKPOINT, metadata=metadata)
+    with pytest.raises(DataError, match="written by another version"):
         run(tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"rubbish")
     with pytest.raises(DataError, match="cannot read the checkpoint"):
