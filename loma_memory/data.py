@@ -1,7 +1,8 @@
-"""Conversation files: JSON lines, plain or gzipped, read for training and evaluation alike.
+"""Files of conversations and texts: JSON lines, plain or gzipped, read for training and evaluation alike.
 
-One object a line: `{"id"?: str, "turns": [{"role": "user"|"assistant", "content": str}, ...], ...}`; other
-keys are ignored.
+One object a line: a conversation, `{"id"?: str, "turns": [{"role": "user"|"assistant", "content": str},
+...]}`; a text, `{"id"?: str, "text": str}`; or a problem with its solution, `{"id"?: str, "question": str,
+"answer": str}`. Other keys are ignored.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 from loma_memory.errors import DataError
 
 ROLES = ("user", "assistant")
+_PIECE = 100
+"""Words of a text that make one message."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,24 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
 def parse_dialogue(value: Any, where: str) -> Dialogue:
     """Check one object and turn it into a dialogue.
 
+    A text becomes a monologue of the user, a message every hundred words; a problem and its solution one
+    exchange.
+
     Raises:
         DataError: a rule of the format is broken; the message begins with `where`.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("turns"), list) or not value["turns"]:
-        raise DataError(f'{where}: a line must be an object with a non-empty list "turns"')
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: a line must be an object, got {value!r:.60}")
+    name = str(value.get("id", where))
+    if "turns" not in value and "text" in value:
+        words = _text(value, "text", where).split()
+        pieces = [" ".join(words[i : i + _PIECE]) for i in range(0, len(words), _PIECE)]
+        return Dialogue(name, tuple((Message("user", piece),) for piece in pieces))
+    if "turns" not in value and "question" in value:
+        asked = Message("user", _text(value, "question", where))
+        return Dialogue(name, ((asked, Message("assistant", _text(value, "answer", where))),))
+    if not isinstance(value.get("turns"), list) or not value["turns"]:
+        raise DataError(f'{where}: a line must be an object with a non-empty list "turns", or with "text"')
     messages = []
     for i, turn in enumerate(value["turns"]):
         if not isinstance(turn, dict) or turn.get("role") not in ROLES:
@@ -90,7 +106,14 @@ def parse_dialogue(value: Any, where: str) -> Dialogue:
         if not isinstance(content, str) or not content.strip():
             raise DataError(f"{where}: turns[{i}].content must be a non-empty string, got {content!r}")
         messages.append(Message(turn["role"], content.strip()))
-    return Dialogue(str(value.get("id", where)), group(messages))
+    return Dialogue(name, group(messages))
+
+
+def _text(value: dict[str, Any], key: str, where: str) -> str:
+    text = value.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{where}: {key} must be a non-empty string, got {text!r}")
+    return text.strip()
 
 
 def read_dialogues(paths: Sequence[str | Path], limit: int | None = None) -> list[Dialogue]:

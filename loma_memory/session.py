@@ -240,6 +240,20 @@ class ChatSession:
         self.head = self.bot.store.session(self.head.name, self.head.namespace)
         return self.bot.store.path(self.head)
 
+    def restate(self, turn: int) -> list[Message]:
+        """The messages of a turn as its slots hold them; the transcript is not looked at.
+
+        Raises:
+            UsageError: no such turn, or a method that cannot restate (LoMA can).
+        """
+        with self.lock:
+            self.refresh()
+            self._check_turn(turn)
+            kept = [e.segment for e in self.state.entries if e.turn == turn - 1]
+            roles = [m.role for m in self.bot.store.path(self.head) if m.turn == turn]
+            texts = self.bot.engine.restate(kept, roles)
+            return [Message(r, t) for r, t in zip(roles, texts, strict=True)]
+
     def stats(self) -> SessionStats:
         """Sizes, and what was saved in reading."""
         with self.lock:
@@ -322,11 +336,14 @@ class ChatSession:
                 self.bot.store.put_segments(self.head, made, engine.fingerprint, engine.settings)
             return len(made)
 
+    def _check_turn(self, turn: int) -> None:
+        if not 1 <= turn <= self.head.turns:
+            raise UsageError(f"turn must be between 1 and {self.head.turns}, got {turn}")
+
     def _rewrite(self, turn: int, new: tuple[str, str | None] | None) -> None:
         with self.lock:
             self.refresh()
-            if not 1 <= turn <= self.head.turns:
-                raise UsageError(f"turn must be between 1 and {self.head.turns}, got {turn}")
+            self._check_turn(turn)
             path = self.bot.store.path(self.head)
             stored = self.bot.store.segments(self.head, self.bot.engine.fingerprint)
             kept = [m for m in path if m.turn < turn]

@@ -48,13 +48,25 @@ def test_turns_begin_where_the_assistant_does_not_speak(roles: list[str]) -> Non
         assert number == 0 or turn[0].role != "assistant"
 
 
+def test_texts_and_problems_are_conversations_too(tmp_path: Path) -> None:
+    words = " ".join(f"w{i}" for i in range(230))
+    problem = {"id": "p", "question": " What is 2 + 2? ", "answer": "4"}
+    text, asked = read_dialogues([write(tmp_path / "x.jsonl", {"text": words}, problem)])
+    assert [len(t[0].text.split()) for t in text.turns] == [100, 100, 30]
+    assert " ".join(m.text for t in text.turns for m in t) == words
+    assert {m.role for t in text.turns for m in t} == {"user"}
+    assert asked.turns == ((Message("user", "What is 2 + 2?"), Message("assistant", "4")),)
+
+
 @pytest.mark.parametrize(
     ("line", "rule"),
     [
         ("{", "not JSON"),
-        ("[]", 'object with a non-empty list "turns"'),
+        ("[]", "must be an object"),
         ('"x"', "object"),
         ("{}", "turns"),
+        ({"text": " "}, "text must be a non-empty string, got ' '"),
+        ({"question": "x", "answer": 4}, "answer must be a non-empty string, got 4"),
         ({"turns": []}, "turns"),
         ({"turns": {}}, "turns"),
         ({"turns": ["x"]}, r"turns\[0\].role"),

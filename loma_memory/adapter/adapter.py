@@ -72,7 +72,8 @@ class MemoryAdapter:
             wrapped = get_peft_model(model, config)
         inner: Any = wrapped.get_base_model()
         embed = inner.get_input_embeddings()
-        tokens = MemoryTokens(settings.table_rows, inner.config.get_text_config().hidden_size)
+        hidden = inner.config.get_text_config().hidden_size
+        tokens = MemoryTokens(settings.table_rows, hidden, settings.repeat_rows)
         tokens.initialise(embed, inner.config.get_text_config().vocab_size)
         tokens.to(next(embed.parameters()).device)
         return cls(wrapped, tokens, settings)
@@ -101,7 +102,7 @@ class MemoryAdapter:
             )
         names = _check_files(folder)
         table = _read_table(folder, settings, model.config.get_text_config().hidden_size)
-        tokens = MemoryTokens(*table.shape)
+        tokens = MemoryTokens(settings.table_rows, table.shape[1], settings.repeat_rows)
         tokens.weight.data.copy_(table)
         tokens.to(model.device)
         try:
@@ -196,9 +197,10 @@ def _read_table(folder: Path, settings: AdapterSettings, hidden: int) -> Tensor:
         table = load_file(folder / TABLE_FILE)["weight"]
     except (OSError, KeyError, SafetensorError) as error:
         raise AdapterError(f"cannot read {folder / TABLE_FILE}: {error}") from None
-    if tuple(table.shape) != (settings.table_rows, hidden):
+    rows = settings.table_rows + settings.repeat_rows
+    if tuple(table.shape) != (rows, hidden):
         raise AdapterError(
-            f"{TABLE_FILE} must be {settings.table_rows} × {hidden} for this model, "
+            f"{TABLE_FILE} must be {rows} × {hidden} for this model, "
             f"it is {' × '.join(map(str, table.shape))}"
         )
     return table.float()

@@ -7,16 +7,17 @@ from torch import Tensor, nn
 
 
 class MemoryTokens(nn.Module):
-    """Input embeddings of memory tokens, (rows, hidden) float32.
+    """Input embeddings of memory tokens, and of tokens that restate where there are any; float32.
 
     They have no entry in the vocabulary or the output layer, so they can be neither generated nor used
     as a label.
     """
 
-    def __init__(self, rows: int, hidden: int) -> None:
-        """A table of zeros; `initialise` or a loaded adapter fills it."""
+    def __init__(self, rows: int, hidden: int, repeat_rows: int = 0) -> None:
+        """A table of zeros, (rows + repeat_rows, hidden); `initialise` or a loaded adapter fills it."""
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(rows, hidden))
+        self.rows = rows
+        self.weight = nn.Parameter(torch.zeros(rows + repeat_rows, hidden))
 
     @torch.no_grad()
     def initialise(self, embed: nn.Module, vocabulary: int) -> None:
@@ -30,6 +31,14 @@ class MemoryTokens(nn.Module):
             ids = torch.arange(k, vocabulary, rows, device=device)
             self.weight[k] = embed(ids[None])[0].float().mean(dim=0)
 
-    def forward(self, index: Tensor) -> Tensor:
-        """Embeddings of memory tokens by their place in their segment, (..., hidden) float32."""
-        return nn.functional.embedding(index.clamp(max=self.weight.shape[0] - 1), self.weight)
+    def forward(self, index: Tensor, restates: Tensor | None = None) -> Tensor:
+        """Embeddings, (..., hidden) float32.
+
+        Args:
+            index: place of each memory token in its segment.
+            restates: which of them are no memory tokens but restate; they share the last row.
+        """
+        row = index.clamp(max=self.rows - 1)
+        if restates is not None:
+            row = row.masked_fill(restates, self.weight.shape[0] - 1)
+        return nn.functional.embedding(row, self.weight)

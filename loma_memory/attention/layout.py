@@ -20,16 +20,23 @@ PAD = 3
 MERGED = 4
 """Kind of a slot that is a mean of memory tokens."""
 
+REPEAT = 5
+"""Kind of a token that restates a token of text from memory (LoMA's `<r>`)."""
+
+RETELL = 6
+"""The same, told what it restated before."""
+
 
 @dataclass(frozen=True)
 class TokenLayout:
     """Columns that describe the tokens of one row, each (S,) int64.
 
     Attributes:
-        kind: SINK, TEXT, MEMORY, MERGED or PAD.
+        kind: SINK, TEXT, MEMORY, MERGED, REPEAT, RETELL or PAD.
         turn: number of the turn that the token belongs to, from 0; −1 for the sink.
         message: number of the message, from 0; −1 for the sink.
-        index: place of a text token in the text; of a memory token in its segment.
+        index: place of a text token in the text; of a memory token in its segment; of a token that restates,
+            the place of the text token that it stands for.
         position: rotary position.
     """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from loma_memory.attention.layout import MEMORY, MERGED, PAD, SINK, TEXT, TokenLayout
+from loma_memory.attention.layout import MEMORY, MERGED, PAD, REPEAT, RETELL, SINK, TEXT, TokenLayout
 
 
 def _both(q: Tensor, k: Tensor) -> Tensor:
@@ -55,6 +55,20 @@ def earlier_text(q: TokenLayout, k: TokenLayout, within: int | None = None) -> T
     if within is not None:
         earlier = earlier & (q.index[:, None] - k.index[None, :] < within)
     return earlier
+
+
+def whole_zone(q: TokenLayout, k: TokenLayout) -> Tensor:
+    """The memory tokens of a message see one another, later ones too (LoMA, arXiv 2401.09486 §3)."""
+    return _both(q.kind == MEMORY, k.kind == MEMORY) & (q.message[:, None] == k.message[None, :])
+
+
+def repeats(q: TokenLayout, k: TokenLayout) -> Tensor:
+    """A token that restates sees the memory of its message and itself; a RETELL one those before it, too."""
+    same = q.message[:, None] == k.message[None, :]
+    restates = (q.kind == REPEAT) | (q.kind == RETELL)
+    itself = (q.kind[:, None] == k.kind[None, :]) & (q.index[:, None] == k.index[None, :])
+    before = _both(q.kind == RETELL, k.kind == RETELL) & (k.index[None, :] < q.index[:, None])
+    return same & restates[:, None] & ((k.kind == MEMORY)[None, :] | itself | before)
 
 
 def pads(q: TokenLayout, k: TokenLayout) -> Tensor:

@@ -1,4 +1,4 @@
-"""`loma-memory eval dialogue|recall|table`: measure on conversation files."""
+"""`loma-memory eval dialogue|recall|repetition|table`: measure on conversation files."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def add(commands: Any) -> None:
     )
     recall.add_argument("--turns", type=int, default=10, help="other turns between telling and asking")
     recall.set_defaults(run=_recall, limit_default=100)
+    repetition = tables.add_parser("repetition", help="text restated from its slots alone, token by token")
+    repetition.add_argument(
+        "files", nargs="+", metavar="FILE", help="texts, problems or conversations, JSON lines"
+    )
+    repetition.add_argument("--segment", type=int, default=200, metavar="TOKENS", help="default: 200")
+    repetition.add_argument("--codec", default="raw", help="how memory is stored: raw, int8, int4")
+    repetition.set_defaults(run=_repetition, limit_default=None)
     table = tables.add_parser("table", help="methods side by side, as Markdown and as a plot")
     table.add_argument("files", nargs="+", metavar="FILE", help="conversations, JSON lines, plain or gzipped")
     table.add_argument("--out", required=True, metavar="NAME", help="writes NAME.md and NAME.png")
@@ -42,7 +49,7 @@ def add(commands: Any) -> None:
         "--trained", action="append", default=[], metavar="METHOD=FOLDER", help="an adapter; repeatable"
     )
     table.set_defaults(run=_table, limit_default=None)
-    for to in (dialogue, recall, table):
+    for to in (dialogue, recall, repetition, table):
         add_model(to)
         to.add_argument("--method", action="append", metavar="M", help="repeatable (default: ccm-concat)")
         to.add_argument("--limit", type=int, help="conversations of each file, or questions")
@@ -128,6 +135,37 @@ def _recall(args: argparse.Namespace) -> int:
     return 0
 
 
+def _repetition(args: argparse.Namespace) -> int:
+    _check(args)
+    from loma_memory.data import read_dialogues
+    from loma_memory.evaluation import repetition
+    from loma_memory.memory.codec import check_codec
+
+    check_codec(args.codec)
+    documents = read_dialogues(args.files)
+    names = args.method or ["loma"]
+    results = [
+        repetition.evaluate(
+            _engine(args, name, args.adapter).reader,
+            documents,
+            segment=args.segment,
+            limit=args.limit,
+            batch=args.batch,
+            seed=args.seed,
+            codec=args.codec,
+            progress=_progress("segments"),
+        )
+        for name in names
+    ]
+    for result in results:
+        say(
+            f"{result['method']}, {result['mean_ratio']} tokens a slot: {result['token_accuracy']} of tokens "
+            f"and {result['segment_accuracy']} of {result['segments']} segments are right"
+        )
+    print_json(results[0] if len(results) == 1 else results, args.json)
+    return 0
+
+
 def _table(args: argparse.Namespace) -> int:
     _check(args)
     from loma_memory.data import read_dialogues
@@ -180,12 +218,12 @@ def _summary(result: dict[str, Any]) -> str:
     )
 
 
-def _progress() -> Callable[[int, int], None]:
+def _progress(what: str = "conversations") -> Callable[[int, int], None]:
     began = time.monotonic()
 
     def show(done: int, of: int) -> None:
         left = (time.monotonic() - began) / done * (of - done)
         end = "\n" if done == of or not sys.stderr.isatty() else "\r"
-        print(f"{done} of {of} conversations, {left:.0f} s left  ", end=end, file=sys.stderr, flush=True)
+        print(f"{done} of {of} {what}, {left:.0f} s left  ", end=end, file=sys.stderr, flush=True)
 
     return show

@@ -83,7 +83,7 @@ def _text(args: argparse.Namespace) -> int:
     from loma_memory.training.runs import TextRun, train_text
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
-    mixture = Mixture(tuple(args.lengths), args.tokens, planted=0.45, own=0.35, curriculum=20)
+    mixture = Mixture(tuple(args.lengths), args.tokens, planted=0.5, own=0.28, curriculum=20)
     loaded = load(args.model, device=args.device, dtype=args.dtype, progress=say)
     run = TextRun(loop, mixture, rank=args.rank, init=_path(args.init))
     train_text(loaded, args.files, run, folder, say)

@@ -16,6 +16,7 @@ from loma_memory.engine.decode import decode
 from loma_memory.engine.models import LoadedModel, load
 from loma_memory.engine.reader import Reader, Turn
 from loma_memory.engine.replies import ReplySettings, TextStream
+from loma_memory.engine.restate import restate
 from loma_memory.engine.tool_format import ToolFormat
 from loma_memory.errors import AdapterError, UsageError
 from loma_memory.memory import MemoryState, Segment, codec
@@ -167,6 +168,22 @@ class Engine:
             IntegrityError: the bytes are not a segment of this model.
         """
         return codec.decode(data, self._shape, self.loaded.dtype).to(self.loaded.device)
+
+    def restate(self, segments: Sequence[Segment], roles: Sequence[str]) -> list[str]:
+        """The texts of some messages from their slots alone.
+
+        Args:
+            segments: slots of each message.
+            roles: role of each message, which says what stands around its text.
+
+        Raises:
+            UsageError: the method cannot restate.
+        """
+        form, texts = self.loaded.format, []
+        for ids, role in zip(restate(self.reader, segments), roles, strict=True):
+            body = ids[len(form.prefix_ids(role)) : len(ids) - len(form.suffix_ids(role))]
+            texts.append(str(form.tokenizer.decode(body, skip_special_tokens=True)))
+        return texts
 
     def grow(self, state: MemoryState, segments: Sequence[Segment]) -> MemoryState:
         """The state after a turn whose segments were restored."""

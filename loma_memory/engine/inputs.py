@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT, TokenLayout
+from loma_memory.attention.layout import REPEAT, RETELL
 
 
 def spans(layout: TokenLayout, text_width: int) -> Tensor:
@@ -21,6 +22,7 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
 
     Returns:
         (M, text_width): row j has 1/n at the n tokens of its part; the parts of a message share it out.
+        A RETELL token's part is the token of text before the one that it stands for.
     """
     text, memory = layout[:text_width], layout[text_width:]
     matrix = torch.zeros(len(memory), text_width)
@@ -29,6 +31,10 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
         columns = ((text.kind == TEXT) & (text.message == message)).nonzero().flatten()
         part = torch.arange(len(columns)) * len(rows) // len(columns)
         matrix[rows[part], columns] = 1.0
+    told = memory.kind == RETELL
+    same = text.message[None] == memory.message[told, None]
+    before = text.index[None] == memory.index[told, None] - 1
+    matrix[told] = (same & before & (text.kind == TEXT)[None]).to(matrix.dtype)
     return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1.0)
 
 
@@ -51,5 +57,8 @@ def embed(model: Any, tokens: MemoryTokens | None, ids: Tensor, rows: Sequence[T
         return text
     means = torch.stack([spans(r, width) for r in rows]).to(text.device, text.dtype)
     index = torch.stack([r.index[width:] for r in rows]).to(text.device)
-    memory = tokens(index) + torch.bmm(means, text).to(tokens.weight.dtype)
+    kind = torch.stack([r.kind[width:] for r in rows]).to(text.device)
+    memory = tokens(index, (kind == REPEAT) | (kind == RETELL)) + torch.bmm(means, text).to(
+        tokens.weight.dtype
+    )
     return torch.cat([text, memory.to(text.dtype)], dim=1)

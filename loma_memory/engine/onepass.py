@@ -7,7 +7,7 @@ every row are one slice, so the adapter works on contiguous columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,7 +39,12 @@ class OnePass:
 
 
 def lay_out(
-    method: Method, sink_ids: Sequence[int], batch: Sequence[Conversation], multiple: int = 1
+    method: Method,
+    sink_ids: Sequence[int],
+    batch: Sequence[Conversation],
+    multiple: int = 1,
+    *,
+    restate: bool = False,
 ) -> OnePass:
     """Lay conversations out for one pass.
 
@@ -48,26 +53,32 @@ def lay_out(
         sink_ids: ids of the sink.
         batch: conversations as turns of messages of token ids.
         multiple: round T and M up to a multiple of this, so that shapes repeat.
+        restate: add tokens that restate every message, behind the memory tokens.
 
     Raises:
-        UsageError: the method has no one-pass form.
+        UsageError: the method has no one-pass form, or cannot restate.
     """
+    if restate and method.restates is None:
+        raise UsageError(f"method {method.name} is not trained to restate text")
     if not method.one_pass:
         raise UsageError(f"method {method.name} has no one-pass form: it is read turn by turn only")
     texts, memories, ids = [], [], []
     for conversation in batch:
         text, memory = [TokenLayout.sink(len(sink_ids))], [TokenLayout.of(MEMORY, 0, 0, [])]
+        again: list[TokenLayout] = []
         flat, offset, number = list(sink_ids), 0, 0
         for t, turn in enumerate(conversation):
             for message in turn:
                 start = len(sink_ids) + offset
                 text.append(TokenLayout.of(TEXT, t, number, range(start, start + len(message)), offset))
+                if restate and method.restates is not None:
+                    again.append(_as_kind(text[-1], method.restates))
                 memory.append(TokenLayout.of(MEMORY, t, number, method.memory_positions(start, len(message))))
                 flat.extend(message)
                 offset += len(message)
                 number += 1
         texts.append(TokenLayout.cat(text))
-        memories.append(TokenLayout.cat(memory))
+        memories.append(TokenLayout.cat([*memory, *again]))
         ids.append(flat)
     width = _up(max(map(len, texts)), multiple)
     memory_width = _up(max(map(len, memories)), multiple) if any(map(len, memories)) else 0
@@ -94,6 +105,11 @@ def lay_out(
         mixes=mixes if extra else None,
     )
     return OnePass(padded, call, rows, width)
+
+
+def _as_kind(layout: TokenLayout, kind: int) -> TokenLayout:
+    """The same tokens as others of one kind."""
+    return replace(layout, kind=torch.full_like(layout.kind, kind))
 
 
 def _up(n: int, multiple: int) -> int:

@@ -61,7 +61,7 @@ def walk(
             for name, reader in readers.items():
                 before = [final[name][i] for i in rows]
                 done = reader.run(before, texts, write=True)
-                kept = [[_stored(x, codec) for x in segments] for segments in done.segments]
+                kept = [[stored(x, codec) for x in segments] for segments in done.segments]
                 after = [reader.method.update(b, k) for b, k in zip(before, kept, strict=True)]
                 passes[name], states[name] = done, after
                 for i, state in zip(rows, after, strict=True):
@@ -72,7 +72,8 @@ def walk(
     return final
 
 
-def _stored(segment: Segment, codec: str) -> Segment:
+def stored(segment: Segment, codec: str) -> Segment:
+    """What comes back of a segment that is stored with `codec`."""
     if codec == codecs.DEFAULT_CODEC:
         return segment
     layers, heads, _, width = segment.keys.shape

@@ -9,6 +9,7 @@ from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
 from loma_memory.methods.full import Full
 from loma_memory.methods.gist_online import GistOnline
 from loma_memory.methods.heavy_hitter import HeavyHitter
+from loma_memory.methods.loma import LoMA, LoMARetell
 from loma_memory.methods.mean_pool import MeanPool
 from loma_memory.methods.none import NoMemory
 from loma_memory.methods.replace import Replace
@@ -27,6 +28,8 @@ METHODS: dict[str, type[Method]] = {
         CCMMergeEMA,
         Replace,
         GistOnline,
+        LoMA,
+        LoMARetell,
     )
 }
 """Every method by the name that users give it."""

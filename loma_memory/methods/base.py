@@ -51,6 +51,9 @@ class Method(ABC):
     independent: ClassVar[bool] = False
     """Whether a turn is compressed without earlier memory in view; it is then read twice."""
 
+    restates: ClassVar[int | None] = None
+    """Kind of the tokens that restate a message from its slots; None for methods that cannot."""
+
     @classmethod
     @abstractmethod
     def create(cls, ratio: float | None) -> Self:
@@ -67,6 +70,10 @@ class Method(ABC):
             One position a memory token; empty for methods without memory tokens.
         """
         return []
+
+    def repeat_positions(self, segment: Segment) -> list[int]:
+        """Positions of the tokens that restate a message, where `restates` is set: those of its text."""
+        raise NotImplementedError
 
     @abstractmethod
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:

@@ -91,13 +91,17 @@ class Batches:
         kind = rng.random()
         if self.own and kind < self.mixture.own:
             return general(self.own, rng, rng.randint(1, max(1, length // 100)))
-        dialogue = rng.choice(rng.choice(self.groups))
+        group = rng.randrange(len(self.groups))
+        dialogue = rng.choice(self.groups[group])
         if kind < self.mixture.own + self.mixture.planted:
             facts = rng.randint(1, max(2, min(6, length // 80)))
             room = length - 45 * facts
             if self.own and rng.random() < 0.5:
                 return plant(general(self.own, rng, max(1, room // 100)), rng, facts)
             return plant(first_turns(dialogue, self._turns_in(dialogue, room)), rng, facts)
+        if len(dialogue.turns) == 1:  # problems and solutions: several make a conversation
+            some = [dialogue, *(rng.choice(self.groups[group]) for _ in range(length // 80))]
+            return Sample(tuple(t for d in some for t in d.turns))
         return window(dialogue, rng, len(dialogue.turns) if rng.random() < 0.7 else 40)
 
     def _turns_in(self, dialogue: Dialogue, length: int) -> int:

@@ -32,11 +32,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of targets: what the user says, what the assistant says, and planted answers."""
+    """Weights of targets: words of the user, of the assistant, planted answers, the model's own answers."""
 
     user: float
     assistant: float
     answer: float
+    own: float = 1.0
 
 
 def encode(form: ChatFormat, sample: Sample, weights: Weights, first_turn: int = 0) -> Encoded:
@@ -49,6 +50,8 @@ def encode(form: ChatFormat, sample: Sample, weights: Weights, first_turn: int =
             ids, words = form.targets(message.role, message.text)
             if (t, m) in sample.answers:
                 weight = weights.answer
+            elif (t, m) in sample.own:
+                weight = weights.own
             else:
                 weight = weights.assistant if message.role == "assistant" else weights.user
             flat.extend(weight if w and t >= first_turn else 0.0 for w in words)

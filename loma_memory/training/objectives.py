@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from loma_memory.adapter.gated import install_gate
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import AttentionCall
+from loma_memory.attention.layout import REPEAT, RETELL
 from loma_memory.engine.decode import logits
 from loma_memory.engine.inputs import embed
-from loma_memory.engine.onepass import lay_out
+from loma_memory.engine.onepass import OnePass, lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
 
@@ -64,10 +65,11 @@ class TextObjective(nn.Module):
 
 
 class MemoryObjective(nn.Module):
-    """KL(full context ‖ memory) at sampled positions of all turns after the first.
+    """KL(full context ‖ memory) at sampled positions of all turns after the first, and L_Repeat for LoMA.
 
     The teacher is the same frozen net without memory tokens and with all text in view, so every turn of
-    the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output).
+    the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output). Methods
+    that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum).
     """
 
     def __init__(
@@ -96,7 +98,8 @@ class MemoryObjective(nn.Module):
         draw = torch.Generator().manual_seed(seed)
         method = self.methods[int(torch.randint(len(self.methods), (1,), generator=draw))]
         decoder, device = self.model.get_decoder(), self.model.device
-        one = lay_out(method, self.sink, [e.turns for e in batch], multiple=32)
+        restate = method.restates is not None
+        one = lay_out(method, self.sink, [e.turns for e in batch], multiple=32, restate=restate)
         weight = torch.zeros(one.ids.shape)
         for b, encoded in enumerate(batch):
             weight[b, len(self.sink) : len(self.sink) + len(encoded)] = torch.tensor(encoded.weights)
@@ -112,15 +115,32 @@ class MemoryObjective(nn.Module):
                 input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
             ).last_hidden_state[rows, columns - 1]
             target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
-        hidden = decoder(
+        states = decoder(
             inputs_embeds=embed(self.model, self.tokens, ids, one.layouts),
             attention_mask=call.mask,
             position_ids=call.query_positions,
             use_cache=False,
             loma=call,
-        ).last_hidden_state[rows, columns - 1]
-        got = torch.log_softmax(logits(self.model, hidden).float(), dim=-1)
+        ).last_hidden_state
+        got = torch.log_softmax(logits(self.model, states[rows, columns - 1]).float(), dim=-1)
         loss = nn.functional.kl_div(got, target, reduction="sum", log_target=True)
         hit = (target.argmax(-1) == got.argmax(-1)).sum()
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
+        if restate:
+            repeat, figures["restated"] = self._repeat(one, ids, states, draw)
+            loss = loss + repeat * count
         return loss, torch.tensor(float(count), device=device), figures
+
+    def _repeat(
+        self, one: OnePass, ids: Tensor, states: Tensor, draw: torch.Generator
+    ) -> tuple[Tensor, float]:
+        """Mean cross-entropy of sampled restated tokens, and the share that is right."""
+        kind = torch.stack([r.kind for r in one.layouts])
+        rows, columns = ((kind == REPEAT) | (kind == RETELL)).nonzero(as_tuple=True)
+        some = torch.randperm(len(rows), generator=draw)[: self.positions]
+        rows, columns = rows[some], columns[some]
+        index = torch.stack([r.index for r in one.layouts])[rows, columns]
+        wanted = ids[rows, len(self.sink) + index]
+        scores = logits(self.model, states[rows, columns]).float()
+        right = float((scores.argmax(-1) == wanted).float().mean())
+        return nn.functional.cross_entropy(scores, wanted), right

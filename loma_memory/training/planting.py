@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loma_memory.data import Dialogue, Message
-from loma_memory.training.facts import KINDS, UNKNOWN, draw_facts
+from loma_memory.training.facts import UNKNOWN, Fact, draw_facts
+from loma_memory.training.kinds import KINDS
 
 _ACKS = (
     "Good to know!",
@@ -27,17 +28,36 @@ class Sample:
 
     Attributes:
         turns: exchanges of messages.
-        answers: (turn, message in turn) of the messages that the text adapter learns to say.
+        answers: (turn, message in turn) of the answers to planted questions.
+        own: the same of the model's own answers to general prompts.
     """
 
     turns: tuple[tuple[Message, ...], ...]
     answers: frozenset[tuple[int, int]] = frozenset()
+    own: frozenset[tuple[int, int]] = frozenset()
 
 
 def _lead(rng: random.Random, question: str) -> str:
     lead = rng.choice(_LEADS)
     keep = not lead or lead.rstrip().endswith((".", ":"))
     return lead + (question if keep else question[0].lower() + question[1:])
+
+
+def _together(rng: random.Random, told: Sequence[Fact]) -> list[str]:
+    """What the user says of the facts: mostly one a message, now and then two in one sentence."""
+    said: list[str] = []
+    for fact in told:
+        if said and rng.random() < 0.3:
+            before, now = said.pop(), fact.statement
+            starts_low = now.split()[0] in ("My", "We", "People", "Our", "Please", "They", "Just")
+            if starts_low or now.startswith("I"):
+                now = now[0].lower() + now[1:] if starts_low else now
+                said.append(f"{before.rstrip('.!')}{rng.choice([' and ', ', and ', ', also, '])}{now}")
+            else:
+                said.append(f"{before} {now}")
+        else:
+            said.append(fact.statement)
+    return said
 
 
 def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
@@ -47,29 +67,30 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
     in any order after the last turn; now and then one asks for what was never said. The answers are
     learned, and what was to be learned in `base`; not the words of thanks, or a model says nothing else.
     """
-    turns = [(list(t), (i, 1) in base.answers) for i, t in enumerate(base.turns)]
+    plain, own, answer = range(3)
+    turns = [(list(t), own if (i, 1) in base.own else plain) for i, t in enumerate(base.turns)]
     told = draw_facts(rng, facts)
-    for fact in told:
+    for statement in _together(rng, told):
         spot = rng.randrange(max(1, len(turns) - 1))
         user = turns[spot][0][0]
         how = rng.random()
         if how < 0.4:
             reply = rng.choice(_ACKS)
-            if rng.random() < 0.2:
-                reply = f"{reply} {fact.value}, you say."
-            turns.insert(spot, ([Message("user", fact.statement), Message("assistant", reply)], False))
+            turns.insert(spot, ([Message("user", statement), Message("assistant", reply)], plain))
         elif how < 0.7:
-            turns[spot][0][0] = Message(user.role, f"{user.text} {fact.statement}")
+            turns[spot][0][0] = Message(user.role, f"{user.text} {statement}")
         else:
-            turns[spot][0][0] = Message(user.role, f"{fact.statement} {user.text}")
+            turns[spot][0][0] = Message(user.role, f"{statement} {user.text}")
     asked = [[Message("user", _lead(rng, f.question)), Message("assistant", f.answer)] for f in told]
     if rng.random() < 0.05:
         kind = rng.choice([k for k in KINDS if k.name not in {f.kind for f in told}])
         asked.append([Message("user", rng.choice(kind.questions)), Message("assistant", rng.choice(UNKNOWN))])
     rng.shuffle(asked)
-    turns += [(t, True) for t in asked]
-    answers = frozenset((i, 1) for i, (_, learned) in enumerate(turns) if learned)
-    return Sample(tuple(tuple(t) for t, _ in turns), answers)
+    turns += [(t, answer) for t in asked]
+    marked = [
+        frozenset((i, 1) for i, (_, what) in enumerate(turns) if what == learned) for learned in (answer, own)
+    ]
+    return Sample(tuple(tuple(t) for t, _ in turns), *marked)
 
 
 def first_turns(dialogue: Dialogue, turns: int) -> Sample:
@@ -88,4 +109,4 @@ def general(pairs: Sequence[tuple[str, str]], rng: random.Random, turns: int) ->
     """Some prompts with the model's own answers, all to be learned, as one conversation."""
     chosen = rng.sample(list(pairs), min(len(pairs), turns))
     told = tuple((Message("user", p), Message("assistant", a)) for p, a in chosen)
-    return Sample(told, frozenset((i, 1) for i in range(len(told))))
+    return Sample(told, own=frozenset((i, 1) for i in range(len(told))))

@@ -58,7 +58,9 @@ class TextRun:
         rank: rank of the low-rank update; its scale is 2.
         loop: steps, learning rate, seed.
         mixture: rows of a batch.
-        user_weight: weight of the dialogues' user words beside that of answers, 1.
+        dialogue_weight: weight of the dialogues' words, of both sides, beside that of the model's own
+            answers, 1: enough to keep next-token loss from rising, too little to change the manner.
+        answer_weight: weight of planted answers' words; they are few beside all others.
         per_file: dialogues taken from each file.
         init: an adapter to go on from (its rank counts), instead of an untrained one.
     """
@@ -66,7 +68,8 @@ class TextRun:
     loop: LoopSettings
     mixture: Mixture
     rank: int = 16
-    user_weight: float = 0.15
+    dialogue_weight: float = 0.15
+    answer_weight: float = 6.0
     per_file: int = 4000
     init: Path | None = None
 
@@ -87,7 +90,12 @@ def train_memory(
     groups = _groups(files, run.per_file)
     torch.manual_seed(run.loop.seed)
     if run.init is None:
-        settings = AdapterSettings(method=run.method, rank=run.rank, alpha=run.rank)
+        settings = AdapterSettings(
+            method=run.method,
+            rank=run.rank,
+            alpha=run.rank,
+            repeat_rows=int(METHODS[run.method].restates is not None),
+        )
         adapter = MemoryAdapter.create(loaded.model, settings)
     else:
         adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
@@ -137,7 +145,7 @@ def train_text(
         wrapped = get_peft_model(loaded.model, config)
     else:
         wrapped = PeftModel.from_pretrained(loaded.model, str(run.init), is_trainable=True)
-    weights = Weights(user=run.user_weight, assistant=0.0, answer=1.0)
+    weights = Weights(user=run.dialogue_weight, assistant=run.dialogue_weight, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, own=own, seed=run.loop.seed)
     objective = TextObjective(wrapped.get_base_model(), loaded.format.header_ids())
 

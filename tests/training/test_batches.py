@@ -121,8 +121,8 @@ def test_what_was_to_be_learned_stays_so_when_facts_are_planted() -> None:
         base = general(pairs, random.Random(seed), 4)
         sample = plant(base, random.Random(seed), 2)
         own = [t for t, turn in enumerate(sample.turns) if turn[1].text.startswith("Answer ")]
-        assert {(t, 1) for t in own} < sample.answers
-        assert len(sample.answers) - len(own) in (2, 3)
+        assert sample.own == {(t, 1) for t in own}
+        assert len(sample.answers) in (2, 3)
     assert first_turns(TALK[0], 0).turns == TALK[0].turns[:1]
 
 
@@ -136,7 +136,7 @@ def test_windows_and_general_prompts() -> None:
         sample = general(pairs, random.Random(seed), 3)
         assert len({t[0] for t in sample.turns}) == 3
         assert all((u.text[1:], u.role, a.role) == (a.text[1:], "user", "assistant") for u, a in sample.turns)
-        assert sample.answers == {(i, 1) for i in range(len(sample.turns))}
+        assert (sample.own, sample.answers) == ({(i, 1) for i in range(len(sample.turns))}, frozenset())
     own = made(own=pairs, mixture=Mixture(lengths=(120,), tokens=400, planted=0.0, own=1.0, curriculum=0))
     said = FORM.tokenizer.decode([i for row in own(0) for i in row.flat])
     assert "p" in said
@@ -155,9 +155,20 @@ def test_own_prompts_are_of_four_kinds_and_seeded() -> None:
     assert any(" my " in f" {p.casefold()}" for p in set(prompts) - said)
 
 
+def test_single_exchanges_make_conversations_together() -> None:
+    problems = [
+        Dialogue(f"p{i}", ((Message("user", f"What is {i}?"), Message("assistant", f"{i}.")),))
+        for i in range(9)
+    ]
+    mixture = Mixture(lengths=(300,), tokens=600, planted=0.0, curriculum=0)
+    for row in Batches(FORM, [problems], mixture, WEIGHTS, first_turn=1)(0):
+        assert len(row.turns) > 2
+        assert all(len(turn) == 2 for turn in row.turns)
+
+
 def test_conversations_with_nothing_to_learn_from_are_refused() -> None:
     alone = [Dialogue("d", ((Message("user", "Hi"), Message("assistant", "Hello")),))]
-    mixture = Mixture(lengths=(200,), tokens=200, planted=0.0, curriculum=0)
+    mixture = Mixture(lengths=(50,), tokens=50, planted=0.0, curriculum=0)
     with pytest.raises(DataError, match="no turn 2 within that length"):
         Batches(FORM, [alone], mixture, WEIGHTS, first_turn=1)(0)
     with pytest.raises(DataError, match="at most 8 tokens"):
