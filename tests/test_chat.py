@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tiny_chat import save_tiny_adapter
 
 from loma_memory import Chatbot
 from loma_memory.engine.engine import Engine
@@ -330,3 +332,24 @@ def test_a_session_longer_than_the_model_goes_on(
         kept = session.state
         session.rebuild()
         assert all(x.equal(y) for x, y in zip(kept.segments, session.state.segments, strict=True))
+
+
+def test_a_turn_is_restated_from_its_slots(tiny: str, tmp_path: Path, database: str, make: Make) -> None:
+    folder = save_tiny_adapter(tiny, tmp_path, method="loma", repeat_rows=1)
+    engine = Engine.load(tiny, adapter=folder, method_name="loma", device="cpu", dtype="float32")
+    with Chatbot(store=database, engine=engine, settings=SHORT) as bot:
+        session = bot.session("ada")
+        session.send("one")
+        session.send("two")
+        told = session.restate(2)
+        assert [m.role for m in told] == ["user", "assistant"]
+        kept = session.state.segments[2:]
+        assert [m.text for m in told] == engine.restate(kept, ["user", "assistant"])
+        fresh = Chatbot(store=database, engine=engine).session("ada", create=False)
+        assert fresh.restate(2) == told
+        with pytest.raises(UsageError, match="between 1 and 2, got 3"):
+            session.restate(3)
+    with make() as bot:
+        bot.session("b").send("one")
+        with pytest.raises(UsageError, match="ccm-concat cannot restate"):
+            bot.session("b").restate(1)

@@ -226,7 +226,7 @@ def test_evaluation_prints_the_documented_keys(
     out_file = tmp_path / "recall.json"
     code, out, _ = run("eval", "recall", *model, "--turns", 1, "--limit", 2, "--json", out_file)
     assert (code, out) == (0, "")
-    assert set(json.loads(out_file.read_text())["generated"]) == {"full", "none", "memory"}
+    assert set(json.loads(out_file.read_text())["generated"]) == {"full", "none", "memory", "swapped"}
 
 
 def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: Path) -> None:

@@ -42,3 +42,40 @@ def plot_table(rows: Sequence[dict[str, Any]], file: str | Path) -> None:
         axes.set_xlabel("keys and values kept, KiB a turn")
         axes.set_ylabel("share of the gap recovered")
         axes.set_xscale("symlog")
+
+
+def plot_recall(results: Sequence[dict[str, Any]], file: str | Path) -> None:
+    """Right answers by the number of turns between telling and asking.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with picture(file) as axes:
+        for method in dict.fromkeys(r["method"] for r in results):
+            rows = sorted((r for r in results if r["method"] == method), key=lambda r: int(r["turns"]))
+            for name in rows[0]["generated"] if method == results[0]["method"] else ("memory",):
+                label = method if name == "memory" else name
+                turns = [r["turns"] for r in rows]
+                axes.plot(turns, [r["generated"][name] for r in rows], marker="o", label=label)
+        axes.set_xlabel("turns between telling and asking")
+        axes.set_ylabel("share of right answers")
+        axes.set_ylim(0, 1)
+        axes.legend()
+
+
+def plot_icl(results: Sequence[dict[str, Any]], file: str | Path) -> None:
+    """Accuracy by the number of examples.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with picture(file) as axes:
+        for result in results:
+            demos = [r["demos"] for r in result["by_demos"]]
+            for name in ("full", "none", "memory") if result is results[0] else ("memory",):
+                label = result["method"] if name == "memory" else name
+                axes.plot(demos, [r["accuracy"][name] for r in result["by_demos"]], marker="o", label=label)
+        axes.set_xlabel("examples")
+        axes.set_ylabel("accuracy")
+        axes.set_ylim(0, 1)
+        axes.legend()

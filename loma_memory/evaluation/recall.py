@@ -1,7 +1,8 @@
 """What a user sees: is a fact told some turns ago still known?
 
 A fact is planted in the first turn of a real dialogue, other turns follow, and it is asked for in plain
-words; neither its value nor the wordings were trained on. Rows: full context, no memory, memory.
+words; neither its value nor the wordings were trained on. Rows: full context, no memory, memory, and
+another session's memory, which shows what answers owe to memory and not to its mere presence.
 """
 
 from __future__ import annotations
@@ -13,16 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from loma_memory.data import Dialogue, Message
-from loma_memory.engine.decode import decode
 from loma_memory.engine.reader import Reader
-from loma_memory.engine.sampling import Sampling
 from loma_memory.errors import DataError
 from loma_memory.evaluation import facts
+from loma_memory.evaluation.asking import answer, asked, likelihoods
 from loma_memory.evaluation.walk import Step, walk
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
-
-_MAX_TOKENS = 40
 
 
 def evaluate(
@@ -35,7 +33,7 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Share of right answers with full context, none, and memory.
+    """Share of right answers with full context, none, memory and swapped memory.
 
     Args:
         reader: model, method and adapter.
@@ -47,7 +45,8 @@ def evaluate(
         progress: told how many conversations are done.
 
     Returns:
-        `{"turns", "questions", "generated": {full, none, memory}, "examples", ...}`.
+        `{"turns", "questions", "generated": {full, none, memory, swapped}, "ranked": {...}, ...}`; ranked is
+        the share of cases in which the value is the likeliest of four.
 
     Raises:
         DataError: no dialogue at all.
@@ -69,10 +68,13 @@ def evaluate(
         pass
 
     final = walk(readers, conversations, visit, batch=batch, progress=progress)
+    probes = [probe for _, probe in cases]
+    readers["swapped"] = reader
+    final["swapped"] = [final["memory"][_other(i, probes)] for i in range(limit)]
     answers = {
-        name: answer(r, final[name], [probe.question for _, probe in cases], batch)
-        for name, r in readers.items()
+        name: answer(r, final[name], [p.question for p in probes], batch) for name, r in readers.items()
     }
+    ranked = {name: _ranked(r, final[name], probes, batch) for name, r in readers.items()}
     right = {
         name: sum(correct(a, probe) for a, (_, probe) in zip(said, cases, strict=True)) / limit
         for name, said in answers.items()
@@ -83,6 +85,7 @@ def evaluate(
         "turns": turns,
         "questions": limit,
         "generated": {name: round(share, 4) for name, share in right.items()},
+        "ranked": {name: round(share, 4) for name, share in ranked.items()},
         "examples": [
             {
                 "statement": probe.statement,
@@ -113,24 +116,21 @@ def _names(text: str, value: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def answer(
-    reader: Reader, states: Sequence[MemoryState], questions: Sequence[str], batch: int = 20
-) -> list[str]:
-    """Greedy answers of several sessions, as chat gives them."""
+def _other(i: int, probes: Sequence[facts.Probe]) -> int:
+    """The next session that was told something else; the same one where there is none."""
+    count = len(probes)
+    return next((j % count for j in range(i + 1, i + count) if probes[j % count].value != probes[i].value), i)
+
+
+def _ranked(
+    reader: Reader, states: Sequence[MemoryState], probes: Sequence[facts.Probe], batch: int
+) -> float:
     form = reader.loaded.format
-    replies: list[str] = []
-    for start in range(0, len(states), batch):
-        some = questions[start : start + batch]
-        turns = [[form.message_ids("user", q), form.prefix_ids("assistant")] for q in some]
-        done = reader.run(states[start : start + batch], turns, reserve=_MAX_TOKENS)
-        flat = [[i for m in t for i in m] for t in turns]
-        ids: list[list[int]] = [[] for _ in some]
-        for step in decode(reader, done, flat, Sampling(repetition_penalty=1.1), _MAX_TOKENS):
-            for row, token in zip(ids, step, strict=True):
-                if token is not None:
-                    row.append(token)
-        replies.extend(form.tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids)
-    return replies
+    turns = [asked(reader, p.question) for p in probes]
+    options = [[form.plain(o[0].upper() + o[1:]) for o in p.options] for p in probes]
+    found = likelihoods(reader, states, turns, options, batch)
+    best = [p.options[scores.index(max(scores))] for p, scores in zip(probes, found, strict=True)]
+    return sum(b == p.value for b, p in zip(best, probes, strict=True)) / len(probes)
 
 
 def _case(

@@ -45,7 +45,7 @@ class MemoryRun:
     ratios: tuple[float, ...] = (8.0, 8.0, 8.0, 4.0, 6.0, 12.0, 16.0, 16.0)
     rank: int = 32
     positions: int = 1024
-    answer_weight: float = 4.0
+    answer_weight: float = 6.0
     per_file: int = 6000
     init: Path | None = None
 

@@ -70,8 +70,10 @@ def test_the_table() -> None:
         reader, talk.dialogues(), turns=1, limit=3, batch=2, progress=lambda a, b: told.append((a, b))
     )
     json.dumps(found, allow_nan=False)
-    assert set(found["generated"]) == {"full", "none", "memory"}
-    assert all(0.0 <= v <= 1.0 for v in found["generated"].values())
+    for share in (found["generated"], found["ranked"]):
+        assert set(share) == {"full", "none", "memory", "swapped"}
+        assert all(0.0 <= v <= 1.0 for v in share.values())
+    assert found["ranked"]["full"] == found["ranked"]["memory"]
     assert (found["turns"], found["questions"], found["method"]) == (1, 3, "full")
     assert told == [(2, 3), (3, 3)]
     for example in found["examples"]:
@@ -80,6 +82,12 @@ def test_the_table() -> None:
     assert again["examples"] == found["examples"], "neither the batch nor the day matters"
     other = recall.evaluate(reader, talk.dialogues(), turns=1, limit=3, seed=1)
     assert other["examples"] != found["examples"]
+
+
+def test_another_session_is_one_that_was_told_something_else() -> None:
+    ada, keiko = PROBE, Probe("name", "", "", "Keiko", PROBE.options)
+    assert [recall._other(i, [ada, ada, keiko]) for i in range(3)] == [2, 2, 0]
+    assert recall._other(0, [ada]) == 0
 
 
 def test_no_dialogues() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -64,12 +65,12 @@ def save_tiny(folder: Path, *, template: str = CHATML, seed: int = 0, positions:
     return str(folder)
 
 
-def save_tiny_adapter(model: str, folder: Path, *, rank: int = 4) -> str:
+def save_tiny_adapter(model: str, folder: Path, *, rank: int = 4, **settings: Any) -> str:
     """An untrained memory adapter for a tiny model."""
     from loma_memory.adapter import AdapterSettings, MemoryAdapter
     from loma_memory.engine.models import load
 
     loaded = load(model, device="cpu", dtype="float32")
-    adapter = MemoryAdapter.create(loaded.model, AdapterSettings(rank=rank))
+    adapter = MemoryAdapter.create(loaded.model, AdapterSettings(rank=rank, **settings))
     adapter.save(folder, base_digest=loaded.digest)
     return str(folder)

@@ -1,0 +1,66 @@
+"""`loma-memory eval table`: methods side by side, as Markdown and as a plot."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loma_memory.commands.common import print_json, say
+from loma_memory.commands.evaluate.common import check, declare, engine, progress
+from loma_memory.errors import StoreError, UsageError
+
+
+def add(tables: Any) -> None:
+    """Declare the table."""
+    to = declare(tables, "table", "methods side by side, as Markdown and as a plot", _run)
+    to.add_argument("--out", required=True, metavar="NAME", help="writes NAME.md and NAME.png")
+    to.add_argument(
+        "--trained", action="append", default=[], metavar="METHOD=FOLDER", help="an adapter; repeatable"
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    check(args)
+    from loma_memory.data import read_dialogues
+    from loma_memory.evaluation import table
+    from loma_memory.evaluation.plot import plot_table
+    from loma_memory.methods import METHODS
+
+    trained = {}
+    for pair in args.trained:
+        name, _, folder = pair.partition("=")
+        if name not in METHODS or not folder:
+            raise UsageError(f"--trained takes METHOD=FOLDER with a method's name, got {pair!r}")
+        trained[name] = folder
+    names = args.method or [n for n, m in METHODS.items() if not m.needs_adapter or n in trained]
+    dialogues = read_dialogues(args.files, args.limit)
+
+    def entrant(name: str) -> table.Entrant:
+        made = engine(args, name, trained.get(name, args.adapter if METHODS[name].needs_adapter else None))
+        return table.Entrant(made.reader, str(made.settings["adapter"]))
+
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"unknown method {name!r}: it must be one of {', '.join(METHODS)}")
+    rows = table.compare(
+        [partial(entrant, n) for n in names],
+        dialogues,
+        batch=args.batch,
+        seed=args.seed,
+        report=say,
+        progress=progress(),
+    )
+    command = shlex.join(["loma-memory", *sys.argv[1:]])
+    try:
+        Path(f"{args.out}.md").write_text(table.markdown(rows, command), encoding="utf-8")
+        plot_table(rows, f"{args.out}.png")
+    except OSError as error:
+        raise StoreError(f"cannot write {args.out}.md: {error.strerror or error}") from None
+    if args.json:
+        print_json(rows, args.json)
+    say(f"The table is in {args.out}.md, the plot in {args.out}.png.")
+    return 0
