@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_chat import save_tiny_adapter
 
 from loma_memory.cli import main
 
@@ -227,6 +228,44 @@ def test_evaluation_prints_the_documented_keys(
     code, out, _ = run("eval", "recall", *model, "--turns", 1, "--limit", 2, "--json", out_file)
     assert (code, out) == (0, "")
     assert set(json.loads(out_file.read_text())["generated"]) == {"full", "none", "memory", "swapped"}
+
+
+def test_tasks_questions_problems_and_repetition(
+    run: Run, tiny: str, tiny_adapter: str, tmp_path: Path
+) -> None:
+    turns = [{"role": r, "content": f"{r} says {n}"} for n in range(3) for r in ("user", "assistant")]
+    task = {"demos": [{"input": "a", "output": "b"}], "query": "c", "options": ["b", "d"], "answer": "d"}
+    asked = [{"question": "Who?", "answer": "Ada"}, {"question": "When?", "answer": "now"}]
+    lines = {"icl": task, "qa": {"turns": turns, "qa": asked}, "gsm8k": {"question": "1 + 1?", "answer": "2"}}
+    model = ("--model", tiny, "--adapter", tiny_adapter, "--method", "ccm-concat")
+    wanted = {"icl": "by_demos", "qa": "f1", "gsm8k": "accuracy"}
+    for name, line in lines.items():
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text(json.dumps(line))
+        code, out, err = run("eval", name, file, *model, *(("--max-tokens", 4) if name == "gsm8k" else ()))
+        assert code == 0, err
+        assert wanted[name] in json.loads(out)
+    file = tmp_path / "qa.jsonl"
+    code, _, err = run("eval", "repetition", file, *model, "--segment", 8)
+    assert code == 2
+    assert "method ccm-concat cannot restate" in one_line(err)
+    code, _, err = run("eval", "icl", file, *model)
+    assert code == 1
+    assert "qa.jsonl:1: " in one_line(err)
+    code, _, err = run("eval", "icl", tmp_path / "icl.jsonl", *model, "--demos", 0)
+    assert code == 2
+    assert "--demos must be at least 1, got 0" in one_line(err)
+    again = save_tiny_adapter(tiny, tmp_path / "loma", method="loma", repeat_rows=1)
+    drawn = ("--plot", tmp_path / "recall.png")
+    code, out, _ = run(
+        "eval", "repetition", file, "--model", tiny, "--adapter", again, "--segment", 8, "--limit", 2
+    )
+    assert code == 0
+    assert set(json.loads(out)) >= {"token_accuracy", "segment_accuracy", "edit_distance", "mean_ratio"}
+    code, out, _ = run("eval", "recall", *model, "--turns", 0, 1, "--limit", 2, *drawn)
+    assert code == 0
+    assert [r["turns"] for r in json.loads(out)] == [0, 1]
+    assert drawn[1].read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: Path) -> None:

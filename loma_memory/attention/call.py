@@ -12,6 +12,23 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one layer attended with.
+
+    Attributes:
+        query: (B, H, Q, D), rotated.
+        key: (B, Hkv, K, D), rotated.
+        value: (B, Hkv, K, D).
+        scale: of the scores.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scale: float
+
+
 @dataclass
 class AttentionCall:
     """What the attention function and the gated adapter need to know of one forward pass.
@@ -30,6 +47,7 @@ class AttentionCall:
             behind the K, and `mask`, `key_positions` and `key_exempt` have K + E columns.
         received: where given, every layer adds the attention that its keys receive, (B, Hkv, K) float32:
             summed over queries and over the query heads that share a key.
+        readings: layers that leave what they attended with, by number; None until they have.
     """
 
     gate: tuple[int, int] | None = None
@@ -40,6 +58,7 @@ class AttentionCall:
     products: bool = False
     mixes: Tensor | None = None
     received: list[Tensor] | None = None
+    readings: dict[int, Reading | None] | None = None
     _windowed: dict[int, Tensor] = field(default_factory=dict)
     _biases: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
@@ -84,4 +103,5 @@ class AttentionCall:
             self.products,
             moved(self.mixes),
             self.received,
+            self.readings,
         )

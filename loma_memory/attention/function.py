@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from loma_memory.attention.call import AttentionCall
+from loma_memory.attention.call import AttentionCall, Reading
 
 ATTENTION = "loma"
 """Value of `attn_implementation` that selects this function."""
@@ -115,6 +115,8 @@ def loma_attention(
         mask = loma.windowed_mask(int(window))
     groups = query.shape[1] // key.shape[1]
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if loma is not None and loma.readings is not None and module.layer_idx in loma.readings:
+        loma.readings[int(module.layer_idx)] = Reading(query, key, value, scale)
     causal = mask is None and query.shape[2] > 1
     cap, sinks = kwargs.get("softcap"), kwargs.get("s_aux")
     if causal and (cap is not None or sinks is not None or key.shape[2] != query.shape[2]):

@@ -127,10 +127,9 @@ class Engine:
         from loma_memory.adapter import MemoryAdapter
 
         attached = MemoryAdapter.load(loaded.model, folder, base_digest=loaded.digest)
-        if attached.settings.method != how.name:
-            raise AdapterError(
-                f"the adapter in {folder} is for {attached.settings.method}, not for {how.name}"
-            )
+        wanted = how.adapter_of or how.name
+        if attached.settings.method != wanted:
+            raise AdapterError(f"the adapter in {folder} is for {attached.settings.method}, not for {wanted}")
         inner = LoadedModel(loaded.name, attached.model, loaded.format, loaded.digest, loaded.limit)
         return cls(inner, how, adapter=attached, adapter_digest=_folder_digest(folder), codec_name=codec_name)
 

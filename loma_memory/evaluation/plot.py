@@ -79,3 +79,18 @@ def plot_icl(results: Sequence[dict[str, Any]], file: str | Path) -> None:
         axes.set_ylabel("accuracy")
         axes.set_ylim(0, 1)
         axes.legend()
+
+
+def plot_stream(result: dict[str, Any], file: str | Path) -> None:
+    """Perplexity of each text with each method.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with picture(file) as axes:
+        rows = result["by_text"]
+        for name in result["perplexity"]:
+            axes.plot(range(1, len(rows) + 1), [r["perplexity"][name] for r in rows], marker="o", label=name)
+        axes.set_xlabel("text")
+        axes.set_ylabel(f"perplexity at {result['kv']} keys and values")
+        axes.legend()

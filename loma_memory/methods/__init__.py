@@ -6,6 +6,7 @@ from loma_memory.errors import UsageError
 from loma_memory.methods.base import Method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
+from loma_memory.methods.ccm_stream import CCMStream
 from loma_memory.methods.full import Full
 from loma_memory.methods.gist_online import GistOnline
 from loma_memory.methods.heavy_hitter import HeavyHitter
@@ -24,6 +25,7 @@ METHODS: dict[str, type[Method]] = {
         MeanPool,
         HeavyHitter,
         CCMConcat,
+        CCMStream,
         CCMMerge,
         CCMMergeEMA,
         Replace,

@@ -42,6 +42,8 @@ class Method(ABC):
     """The name that users give."""
     needs_adapter: ClassVar[bool] = False
     """Whether memory tokens are run, with a trained adapter active on them."""
+    adapter_of: ClassVar[str | None] = None
+    """The method whose adapter it uses, where that is not one of its own."""
     needs_attention: ClassVar[bool] = False
     """Whether `condense` asks how much attention each token received."""
 
@@ -50,6 +52,9 @@ class Method(ABC):
 
     independent: ClassVar[bool] = False
     """Whether a turn is compressed without earlier memory in view; it is then read twice."""
+
+    aligned: ClassVar[bool] = False
+    """Whether training also aligns what queries read from memory with what they would read from the text."""
 
     restates: ClassVar[int | None] = None
     """Kind of the tokens that restate a message from its slots; None for methods that cannot."""

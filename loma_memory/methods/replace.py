@@ -1,8 +1,9 @@
 """Replace: the memory of the last turn is all there is (ReLMem, arXiv 2609.37587).
 
 The mask of CCM-merge without its averages: a turn sees the memory tokens of the turn before and nothing
-older, so each turn must carry over what is worth keeping. Departs from the paper in that memory tokens
-stand spread over each message and the sink is on.
+older, so each turn must carry over what is worth keeping; readout alignment in training says what that is
+(`training/readout.py`). Departs from the paper in that memory tokens stand spread over each message and the
+sink is on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Replace(Fixed):
 
     name: ClassVar[str] = "replace"
     needs_adapter: ClassVar[bool] = True
+    aligned: ClassVar[bool] = True
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and the memory of the turn before."""

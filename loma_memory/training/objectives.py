@@ -17,6 +17,7 @@ from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import OnePass, lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
+from loma_memory.training.readout import ALIGNMENT, readout_gap, spread_layers
 
 
 def _causal(ids: Tensor) -> AttentionCall:
@@ -69,7 +70,8 @@ class MemoryObjective(nn.Module):
 
     The teacher is the same frozen net without memory tokens and with all text in view, so every turn of
     the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output). Methods
-    that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum).
+    that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum), aligned ones
+    what queries read from memory (arXiv 2609.37587).
     """
 
     def __init__(
@@ -107,10 +109,13 @@ class MemoryObjective(nn.Module):
         picked = torch.multinomial(weight.flatten(), count, generator=draw).sort().values
         rows, columns = picked // weight.shape[1], picked % weight.shape[1]
         call = one.call.to(device)
+        layers = spread_layers(len(decoder.layers)) if method.aligned else []
+        call.readings = dict.fromkeys(layers)
         call.products = device.type == "cpu"
         ids = one.ids.to(device)
         with torch.no_grad():
             plain = _causal(ids)
+            plain.readings = dict.fromkeys(layers)
             teacher = decoder(
                 input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
             ).last_hidden_state[rows, columns - 1]
@@ -126,6 +131,9 @@ class MemoryObjective(nn.Module):
         loss = nn.functional.kl_div(got, target, reduction="sum", log_target=True)
         hit = (target.argmax(-1) == got.argmax(-1)).sum()
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
+        if method.aligned:
+            gap = readout_gap(method, one, call.readings, plain.readings, draw)
+            loss, figures["readout"] = loss + ALIGNMENT * gap * count, float(gap.detach())
         if restate:
             repeat, figures["restated"] = self._repeat(one, ids, states, draw)
             loss = loss + repeat * count

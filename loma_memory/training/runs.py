@@ -91,7 +91,7 @@ def train_memory(
     torch.manual_seed(run.loop.seed)
     if run.init is None:
         settings = AdapterSettings(
-            method=run.method,
+            method=METHODS[run.method].adapter_of or run.method,
             rank=run.rank,
             alpha=run.rank,
             repeat_rows=int(METHODS[run.method].restates is not None),

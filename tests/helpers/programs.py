@@ -19,6 +19,8 @@ from loma_memory.memory import MemoryState
 from loma_memory.methods import METHODS, Method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
+from loma_memory.methods.ccm_stream import CCMStream
+from loma_memory.methods.loma import LoMA, LoMARetell
 from loma_memory.methods.replace import Replace
 from loma_memory.methods.window import Window
 
@@ -178,6 +180,9 @@ def methods(names: Sequence[str] = TWO_FORMS) -> Any:
     made: dict[str, Any] = {
         "window": st.integers(1, 24).map(Window),
         "ccm-concat": st.floats(1, 12).map(CCMConcat),
+        "ccm-stream": st.builds(CCMStream, st.floats(1, 12), st.integers(1, 9)),
+        "loma": st.floats(1, 12).map(LoMA),
+        "loma-retell": st.floats(1, 12).map(LoMARetell),
         "ccm-merge": st.integers(1, 5).map(CCMMerge),
         "ccm-merge-ema": st.integers(1, 5).map(CCMMergeEMA),
         "replace": st.integers(1, 5).map(Replace),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,6 +87,20 @@ def test_bytes_a_slot() -> None:
         each = (size(40, name) - size(8, name)) / 32
         assert whole + scale <= each <= whole + scale + 16
         assert size(1, name) - each < 800, "the header of a segment"
+
+
+def test_a_turn_of_thirty_tokens_takes_less_than_50_kib(figure: Callable[[str], None]) -> None:
+    # SmolLM2-135M: 30 layers, 3 key/value heads of 64; a message of 12 tokens and a reply of 18, at 8:1.
+    sizes = {}
+    for name in ("raw", "int8", "int4"):
+        turn = []
+        for tokens, slots in ((12, 2), (18, 2)):
+            keys, values = torch.randn(2, 30, 3, slots, 64).bfloat16()
+            segment = Segment(keys, values, torch.arange(slots), tokens)
+            turn.append(len(codec.encode(segment, name)))
+        sizes[name] = sum(turn) / 1024
+    figure("a turn of 30 tokens at 8:1: " + ", ".join(f"{n} {kib:.1f} KiB" for n, kib in sizes.items()))
+    assert sizes["int8"] < 50
 
 
 def test_the_reader_says_what_it_expected() -> None:

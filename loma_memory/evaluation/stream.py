@@ -1,0 +1,142 @@
+"""Text without end at equal keys and values: perplexity of long texts, read zone by zone (CCM Figure 8).
+
+A zone sees itself and, of all text before, what a method keeps. Every method gets the same number of keys and
+values besides the sink: the window so many tokens of text, the others a zone and slots for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from loma_memory.data import Dialogue
+from loma_memory.engine.decode import logits
+from loma_memory.engine.reader import Reader
+from loma_memory.errors import DataError, UsageError
+from loma_memory.memory import MemoryState, Segment
+from loma_memory.methods import Method, method
+from loma_memory.methods.ccm_stream import CCMStream, newest
+from loma_memory.methods.heavy_hitter import HeavyHitter
+from loma_memory.methods.window import Window
+
+
+class _Queue(HeavyHitter):
+    """Heavy hitters of every zone, the newest `most` of them."""
+
+    def __init__(self, ratio: float, most: int) -> None:
+        super().__init__(ratio)
+        self.most = most
+
+    def update(self, state: MemoryState, segments: Sequence[Segment]) -> MemoryState:
+        return newest(state.with_turn(segments), self.most)
+
+
+def contestants(kv: int, zone: int, ratio: float) -> dict[str, Method]:
+    """The methods at `kv` keys and values; `full` and `none` for comparison.
+
+    Raises:
+        UsageError: no room for slots beside a zone.
+    """
+    if zone < 2:
+        raise UsageError(f"a zone must have at least 2 tokens, got {zone}")
+    if kv <= zone:
+        raise UsageError(f"kv must be more than the zone's {zone} tokens, got {kv}")
+    return {
+        "full": method("full"),
+        "none": method("none"),
+        "window": Window(kv),
+        "heavy-hitter": _Queue(ratio, kv - zone),
+        "ccm-stream": CCMStream(ratio, kv - zone),
+    }
+
+
+def evaluate(
+    reader: Reader,
+    texts: Sequence[Dialogue],
+    *,
+    kv: int = 160,
+    zone: int = 64,
+    ratio: float = 8.0,
+    tokens: int = 2048,
+    names: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Perplexity of each text with each method.
+
+    Args:
+        reader: a model with an adapter of ccm-concat.
+        texts: what is read; at most `tokens` tokens of each.
+        kv: keys and values in view besides the sink.
+        zone: tokens read at once.
+        ratio: tokens of text per slot.
+        tokens: of each text.
+        names: methods; all by default.
+        progress: told how many texts are done.
+
+    Returns:
+        `{"perplexity": {method: over all}, "by_text": [{"id", "tokens", "perplexity"}], ...}`.
+
+    Raises:
+        DataError: a text of less than two zones.
+        UsageError: no room for slots, or an unknown method.
+    """
+    began = time.perf_counter()
+    every = contestants(kv, zone, ratio)
+    for name in names:
+        if name not in every:
+            raise UsageError(f"methods of this table are {', '.join(every)}, got {name!r}")
+    chosen = {n: every[n] for n in names or every}
+    totals: dict[str, float] = dict.fromkeys(chosen, 0.0)
+    rows, count = [], 0
+    for done, text in enumerate(texts, 1):
+        whole = "\n".join(m.text for t in text.turns for m in t)
+        ids = reader.loaded.format.plain(whole)[:tokens]
+        ids = ids[: len(ids) // zone * zone]
+        if len(ids) < 2 * zone:
+            raise DataError(
+                f"{text.id}: a text must hold at least two zones of {zone} tokens, got {len(ids)}"
+            )
+        losses = {
+            name: _loss(Reader(reader.loaded, how, reader.tokens if how.needs_adapter else None), ids, zone)
+            for name, how in chosen.items()
+        }
+        scored = len(ids) - zone
+        count += scored
+        for name, loss in losses.items():
+            totals[name] += loss
+        figures = {name: round(math.exp(loss / scored), 3) for name, loss in losses.items()}
+        rows.append({"id": text.id, "tokens": scored, "perplexity": figures})
+        if progress is not None:
+            progress(done, len(texts))
+    return {
+        "kv": kv,
+        "zone": zone,
+        "ratio": ratio,
+        "texts": len(rows),
+        "tokens": count,
+        "perplexity": {name: round(math.exp(total / count), 3) for name, total in totals.items()},
+        "by_text": rows,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+@torch.no_grad()
+def _loss(reader: Reader, ids: Sequence[int], zone: int) -> float:
+    """Sum of losses of all tokens behind the first zone, in nats."""
+    state, total, last = MemoryState(), 0.0, None
+    for start in range(0, len(ids), zone):
+        now = list(ids[start : start + zone])
+        done, (state,) = reader.remember([state], [[now]])
+        hidden = done.hidden[0]
+        if last is not None:
+            before = torch.cat([last, hidden[:-1]])
+            scores = logits(reader.model, before).float()
+            wanted = torch.tensor(now, device=scores.device)
+            total += float(nn.functional.cross_entropy(scores, wanted, reduction="sum"))
+        last = hidden[-1:]
+    return total
