@@ -112,8 +112,8 @@ class Engine:
         if method_name is None:
             method_name = DEFAULT_METHOD if folder or model == DEFAULT_MODEL else "full"
         how = method(method_name, ratio=ratio)
-        if how.needs_adapter and folder is None:
-            if model != DEFAULT_MODEL:
+        if (how.needs_adapter or how.needs_weights) and folder is None:
+            if model != DEFAULT_MODEL or how.needs_weights:
                 raise UsageError(
                     f"method {method_name} needs an adapter trained for {model}: name one with --adapter, "
                     f"train one with `loma-memory train`, or use --method full"
@@ -122,6 +122,8 @@ class Engine:
 
             folder = memory_adapter()
         loaded = load(model, device=device, dtype=dtype, progress=progress)
+        if folder is not None and how.needs_weights:
+            return cls._weighted(loaded, how, folder, codec_name)
         if folder is None or not how.needs_adapter:
             return cls(loaded, how, codec_name=codec_name)
         from loma_memory.adapter import MemoryAdapter
@@ -132,6 +134,20 @@ class Engine:
             raise AdapterError(f"the adapter in {folder} is for {attached.settings.method}, not for {wanted}")
         inner = LoadedModel(loaded.name, attached.model, loaded.format, loaded.digest, loaded.limit)
         return cls(inner, how, adapter=attached, adapter_digest=_folder_digest(folder), codec_name=codec_name)
+
+    @classmethod
+    def _weighted(cls, loaded: LoadedModel, how: Method, folder: Path, codec_name: str) -> Engine:
+        """An engine whose method has weights of its own."""
+        from loma_memory.adapter import AdapterSettings
+
+        settings = AdapterSettings.load(folder)
+        if settings.method != how.name:
+            raise AdapterError(f"the adapter in {folder} is for {settings.method}, not for {how.name}")
+        if settings.base_digest not in ("", loaded.digest):
+            raise AdapterError(f"the adapter in {folder} was trained on other weights")
+        made = cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)
+        how.load_weights(folder, made._shape[0], made._shape[2])
+        return made
 
     def tokens(self, turn: Sequence[Message]) -> list[list[int]]:
         """The messages of a turn as tokens."""

@@ -121,6 +121,11 @@ class Reader:
             apart = self._run([s.keeping([]) for s in states], turns, None, True, reserve)
             return replace(done, segments=apart.segments)
 
+    def graded(self, states: Sequence[MemoryState], turns: Sequence[Turn]) -> Pass:
+        """`run` with segments and with gradients, for training through what earlier turns left."""
+        with self.lock:
+            return self._run(states, turns, None, True, 0)
+
     def _run(
         self,
         states: Sequence[MemoryState],

@@ -93,6 +93,8 @@ def encode(segment: Segment, codec: str = DEFAULT_CODEC) -> bytes:
     for name, value in (("k", segment.keys), ("v", segment.values)):
         for part, tensor in made.pack(value.detach().cpu()).items():
             tensors[f"{name}.{part}"] = tensor.contiguous()
+    if segment.scores is not None:
+        tensors["scores"] = segment.scores.detach().float().cpu().contiguous()
     about = {
         "format": FORMAT,
         "text_tokens": segment.text_tokens,
@@ -125,7 +127,7 @@ def decode(data: bytes, shape: tuple[int, int, int], dtype: torch.dtype) -> Segm
             made.unpack({p[2:]: t for p, t in tensors.items() if p.startswith(f"{name}.")}, dtype)
             for name in ("k", "v")
         )
-        positions = tensors["positions"]
+        positions, scores = tensors["positions"], tensors.get("scores")
         kind, text_tokens, first = (_whole(about[k]) for k in ("kind", "text_tokens", "first_index"))
     except IntegrityError:
         raise
@@ -142,10 +144,11 @@ def decode(data: bytes, shape: tuple[int, int, int], dtype: torch.dtype) -> Segm
         and kind in (MEMORY, TEXT)
         and text_tokens >= 0
         and first >= 0
+        and (scores is None or (scores.dtype == torch.float32 and tuple(scores.shape) == expected[:3]))
     )
     if not right:
         raise IntegrityError(f"a segment of {tuple(keys.shape)} {keys.dtype}, expected {expected} {dtype}")
-    return Segment(keys, values, positions, text_tokens, kind, first)
+    return Segment(keys, values, positions, text_tokens, kind, first, scores=scores)
 
 
 def _whole(value: Any) -> int:

@@ -23,6 +23,7 @@ class Segment:
         first_index: place in the session's text of the first kept text token (TEXT), or number of the
             first slot (MERGED).
         merged: how many messages are in the mean (MERGED only).
+        scores: attention that each slot has received, (L, Hkv, n) float32, for methods that ask for it.
     """
 
     keys: Tensor
@@ -32,6 +33,7 @@ class Segment:
     kind: int = MEMORY
     first_index: int = 0
     merged: int = 1
+    scores: Tensor | None = None
 
     @property
     def slots(self) -> int:
@@ -48,13 +50,13 @@ class Segment:
         drop = max(0, self.slots - count)
         if drop == 0:
             return self
-        return Segment(
-            self.keys[:, :, drop:],
-            self.values[:, :, drop:],
-            self.positions[drop:],
-            self.text_tokens,
-            self.kind,
-            self.first_index + drop,
+        return replace(
+            self,
+            keys=self.keys[:, :, drop:],
+            values=self.values[:, :, drop:],
+            positions=self.positions[drop:],
+            first_index=self.first_index + drop,
+            scores=None if self.scores is None else self.scores[:, :, drop:],
         )
 
     def as_memory(self, positions: Tensor) -> Segment:
@@ -65,7 +67,8 @@ class Segment:
         """The same segment with keys and values on `device`; positions stay on the processor."""
         if self.keys.device == device:
             return self
-        return replace(self, keys=self.keys.to(device), values=self.values.to(device))
+        scores = None if self.scores is None else self.scores.to(device)
+        return replace(self, keys=self.keys.to(device), values=self.values.to(device), scores=scores)
 
     def layout(self, turn: int, message: int) -> TokenLayout:
         """What mask rules need to know of the slots, as part of message `message` of turn `turn`."""
@@ -78,4 +81,6 @@ class Segment:
             and torch.equal(self.keys, other.keys)
             and torch.equal(self.values, other.values)
             and torch.equal(self.positions, other.positions)
+            and (self.scores is None) == (other.scores is None)
+            and (self.scores is None or other.scores is None or torch.equal(self.scores, other.scores))
         )

@@ -10,6 +10,7 @@ from loma_memory.methods.ccm_stream import CCMStream
 from loma_memory.methods.full import Full
 from loma_memory.methods.gist_online import GistOnline
 from loma_memory.methods.heavy_hitter import HeavyHitter
+from loma_memory.methods.lococo import LoCoCo
 from loma_memory.methods.loma import LoMA, LoMARetell
 from loma_memory.methods.mean_pool import MeanPool
 from loma_memory.methods.none import NoMemory
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
         GistOnline,
         LoMA,
         LoMARetell,
+        LoCoCo,
     )
 }
 """Every method by the name that users give it."""

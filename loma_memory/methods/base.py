@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -42,6 +43,8 @@ class Method(ABC):
     """The name that users give."""
     needs_adapter: ClassVar[bool] = False
     """Whether memory tokens are run, with a trained adapter active on them."""
+    needs_weights: ClassVar[bool] = False
+    """Whether it has trained weights of its own in the adapter's folder, instead of memory tokens."""
     adapter_of: ClassVar[str | None] = None
     """The method whose adapter it uses, where that is not one of its own."""
     needs_attention: ClassVar[bool] = False
@@ -75,6 +78,16 @@ class Method(ABC):
             One position a memory token; empty for methods without memory tokens.
         """
         return []
+
+    def load_weights(self, folder: Path, layers: int, width: int) -> None:
+        """Take trained weights from an adapter's folder, where `needs_weights` is set.
+
+        Args:
+            folder: the adapter's folder.
+            layers: layers of the model.
+            width: channels of a key.
+        """
+        raise NotImplementedError
 
     def repeat_positions(self, segment: Segment) -> list[int]:
         """Positions of the tokens that restate a message, where `restates` is set: those of its text."""

@@ -70,8 +70,8 @@ class MemoryObjective(nn.Module):
 
     The teacher is the same frozen net without memory tokens and with all text in view, so every turn of
     the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output). Methods
-    that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum), aligned ones
-    what queries read from memory (arXiv 2609.37587).
+    that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum), aligned
+    ones what queries read from memory (arXiv 2609.37587).
     """
 
     def __init__(

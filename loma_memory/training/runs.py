@@ -14,8 +14,10 @@ from loma_memory.data import Dialogue, read_dialogues
 from loma_memory.engine.models import LoadedModel
 from loma_memory.errors import UsageError
 from loma_memory.methods import METHODS, method
+from loma_memory.methods.lococo import Fusion, LoCoCo
 from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Weights
+from loma_memory.training.fusion import FusionObjective
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
 from loma_memory.training.prompts import own_answers, own_prompts
@@ -83,12 +85,14 @@ def train_memory(
         DataError: a file breaks the format.
         UsageError: the method needs no adapter, or a ratio is below 1.
     """
-    if run.method not in METHODS or not METHODS[run.method].needs_adapter:
-        trained = [name for name, m in METHODS.items() if m.needs_adapter]
+    trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
+    if run.method not in trained:
         raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
     methods = [method(run.method, ratio=r) for r in run.ratios]
     groups = _groups(files, run.per_file)
     torch.manual_seed(run.loop.seed)
+    if METHODS[run.method].needs_weights:
+        return _train_fusion(loaded, groups, run, folder, report)
     if run.init is None:
         settings = AdapterSettings(
             method=METHODS[run.method].adapter_of or run.method,
@@ -115,6 +119,41 @@ def train_memory(
         run.loop,
         folder,
         tables=[adapter.tokens.weight],
+        report=report,
+        on_save=save,
+    )
+
+
+def _train_fusion(
+    loaded: LoadedModel, groups: list[list[Dialogue]], run: MemoryRun, folder: Path, report: Report
+) -> list[dict[str, Any]]:
+    """Train LoCoCo's convolutions; everything else is frozen."""
+    text = loaded.model.config.get_text_config()
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    how = LoCoCo()
+    shape = (int(text.num_hidden_layers), int(width))
+    how.fusion = Fusion(*shape, how.made) if run.init is None else Fusion.load(run.init, *shape, how.made)
+    fusion = how.fusion.requires_grad_(True).to(loaded.device)
+    loaded.model.requires_grad_(False)
+    weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
+    batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
+    settings = AdapterSettings(method=run.method, base_digest=loaded.digest)
+
+    def save(_done: int) -> None:
+        made = folder / "adapter"
+        made.mkdir(parents=True, exist_ok=True)
+        settings.save(made)
+        fusion.save(made)
+
+    _say_plan(report, run, groups)
+    parameters = list(fusion.parameters())
+    return train(
+        FusionObjective(loaded, how),
+        parameters,
+        batches,
+        run.loop,
+        folder,
+        tables=parameters,
         report=report,
         on_save=save,
     )

@@ -58,10 +58,8 @@ def turn_by_turn(reader: Reader, conversations: Sequence[Conversation], *, grade
             rows = [i for i, c in enumerate(conversations) if t < len(c)]
             turns = [conversations[i][t] for i in rows]
             before = [states[i] for i in rows]
-            if graded:  # `run` is the same under torch.no_grad
-                done = reader._run(before, turns, None, True, 0)
-            else:
-                done = reader.run(before, turns, write=True)
+            # `run` is the same under torch.no_grad
+            done = reader.graded(before, turns) if graded else reader.run(before, turns, write=True)
             for b, i in enumerate(rows):
                 length = sum(map(len, turns[b]))
                 hidden[i].append(done.hidden[b, :length])

@@ -54,7 +54,7 @@ def test_a_memory_adapter_and_going_on_from_it(file: Path, tiny: str, tmp_path: 
     assert any((fresh[k].float() - before[k].float()).abs().max() > 1e-3 for k in before)
 
 
-@pytest.mark.parametrize("method", ["ccm-merge", "replace", "gist-online"])
+@pytest.mark.parametrize("method", ["ccm-merge", "replace", "gist-online", "loma", "lococo"])
 def test_every_method_with_an_adapter_can_be_trained_and_talked_to(
     method: str, file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

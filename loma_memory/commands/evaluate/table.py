@@ -36,11 +36,12 @@ def _run(args: argparse.Namespace) -> int:
         if name not in METHODS or not folder:
             raise UsageError(f"--trained takes METHOD=FOLDER with a method's name, got {pair!r}")
         trained[name] = folder
-    names = args.method or [n for n, m in METHODS.items() if not m.needs_adapter or n in trained]
+    free = [n for n, m in METHODS.items() if not (m.needs_adapter or m.needs_weights)]
+    names = args.method or [n for n in METHODS if n in free or n in trained]
     dialogues = read_dialogues(args.files, args.limit)
 
     def entrant(name: str) -> table.Entrant:
-        made = engine(args, name, trained.get(name, args.adapter if METHODS[name].needs_adapter else None))
+        made = engine(args, name, trained.get(name, None if name in free else args.adapter))
         return table.Entrant(made.reader, str(made.settings["adapter"]))
 
     for name in names:
