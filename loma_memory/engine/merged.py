@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ def merge(model: Any, adapter: Path) -> Any:
 
     try:
         dtype = model.dtype
-        wrapped = PeftModel.from_pretrained(model.float(), str(adapter))
+        with warnings.catch_warnings():  # peft 0.21 asks for a name that transformers 5.23 deprecates
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            wrapped = PeftModel.from_pretrained(model.float(), str(adapter))
         return wrapped.merge_and_unload().to(dtype)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
