@@ -146,7 +146,7 @@ class Engine:
         if settings.base_digest not in ("", loaded.digest):
             raise AdapterError(f"the adapter in {folder} was trained on other weights")
         made = cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)
-        how.load_weights(folder, made._shape[0], made._shape[2])
+        how.load_weights(folder, made._shape[0], made._shape[2], loaded.device)
         return made
 
     def tokens(self, turn: Sequence[Message]) -> list[list[int]]:

@@ -79,13 +79,14 @@ class Method(ABC):
         """
         return []
 
-    def load_weights(self, folder: Path, layers: int, width: int) -> None:
+    def load_weights(self, folder: Path, layers: int, width: int, device: Any) -> None:
         """Take trained weights from an adapter's folder, where `needs_weights` is set.
 
         Args:
             folder: the adapter's folder.
             layers: layers of the model.
             width: channels of a key.
+            device: where the model computes.
         """
         raise NotImplementedError
 

@@ -105,9 +105,9 @@ class LoCoCo(Method):
         """Slots that are made by convolution."""
         return self.slots - self.slots // 2
 
-    def load_weights(self, folder: Path, layers: int, width: int) -> None:
+    def load_weights(self, folder: Path, layers: int, width: int, device: Any) -> None:
         """Take the convolutions of `folder`."""
-        self.fusion = Fusion.load(folder, layers, width, self.made)
+        self.fusion = Fusion.load(folder, layers, width, self.made).to(device)
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and the cache."""
