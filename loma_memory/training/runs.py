@@ -83,7 +83,7 @@ def train_memory(
 
     Raises:
         DataError: a file breaks the format.
-        UsageError: the method needs no adapter, or a ratio is below 1.
+        UsageError: the method needs no adapter, a ratio is below 1, or `init` is another method's.
     """
     trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
     if run.method not in trained:
@@ -93,9 +93,10 @@ def train_memory(
     torch.manual_seed(run.loop.seed)
     if METHODS[run.method].needs_weights:
         return _train_fusion(loaded, groups, run, folder, report)
+    wanted = METHODS[run.method].adapter_of or run.method
     if run.init is None:
         settings = AdapterSettings(
-            method=METHODS[run.method].adapter_of or run.method,
+            method=wanted,
             rank=run.rank,
             alpha=run.rank,
             repeat_rows=int(METHODS[run.method].restates is not None),
@@ -103,6 +104,11 @@ def train_memory(
         adapter = MemoryAdapter.create(loaded.model, settings)
     else:
         adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
+        if adapter.settings.method != wanted:
+            raise UsageError(
+                f"the adapter in {run.init} is for {adapter.settings.method}: training goes on from one for "
+                f"{wanted}"
+            )
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)

@@ -50,6 +50,8 @@ def test_a_memory_adapter_and_going_on_from_it(file: Path, tiny: str, tmp_path: 
     assert before.keys() == after.keys()
     assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
     train("memory", file, tiny, tmp_path / "c", "--rank", "2", "--lr", "1e-9")
+    other = ["--init", str(tmp_path / "a" / "adapter"), "--method", "loma"]
+    assert main(["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "d"), *other]) == 2
     fresh = weights(tmp_path / "c")
     assert any((fresh[k].float() - before[k].float()).abs().max() > 1e-3 for k in before)
 
