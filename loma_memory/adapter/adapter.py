@@ -144,6 +144,22 @@ class MemoryAdapter:
         save_file({"weight": self.tokens.weight.detach().float().cpu().contiguous()}, folder / TABLE_FILE)
         self.settings.save(folder)
 
+    def become(self, method: str, repeat_rows: int) -> None:
+        """Go on as an adapter for another method: what was learned is where its training begins.
+
+        Args:
+            method: the other method's name.
+            repeat_rows: rows for tokens that restate; a new one begins as the mean of the table.
+        """
+        table, rows = self.tokens.weight.detach(), self.settings.table_rows
+        grown = MemoryTokens(rows, table.shape[1], repeat_rows).to(table.device)
+        grown.weight.data[:rows] = table[:rows]
+        if repeat_rows:
+            old = table[rows:] if self.settings.repeat_rows else table.mean(0, keepdim=True)
+            grown.weight.data[rows:] = old
+        self.tokens = grown
+        self.settings = replace(self.settings, method=method, repeat_rows=repeat_rows, base_digest="")
+
     def parameters(self) -> list[nn.Parameter]:
         """Everything that trains: low-rank weights and memory tokens."""
         lora = [p for n, p in self.model.named_parameters() if "lora_" in n]

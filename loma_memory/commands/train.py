@@ -48,6 +48,7 @@ def add(commands: Any) -> None:
         "--text-adapter", metavar="FOLDER", help="ordinary LoRA to merge into the model first"
     )
     memory.add_argument("--planted", type=float, default=0.3, help="share of rows with planted facts")
+    memory.add_argument("--slots", type=int, default=32, help="of lococo's cache (default: %(default)s)")
     memory.set_defaults(run=_memory)
 
 
@@ -99,7 +100,15 @@ def _memory(args: argparse.Namespace) -> int:
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
     mixture = Mixture(tuple(args.lengths), args.tokens, planted=args.planted, curriculum=45)
-    run = MemoryRun(loop, mixture, args.method, tuple(args.ratios), args.rank, init=_path(args.init))
+    run = MemoryRun(
+        loop,
+        mixture,
+        args.method,
+        tuple(args.ratios),
+        args.rank,
+        slots=args.slots,
+        init=_path(args.init),
+    )
     loaded = load(
         args.model, device=args.device, dtype=args.dtype, text_adapter=args.text_adapter, progress=say
     )

@@ -58,8 +58,7 @@ class Engine:
         self.codec = codec.check_codec(codec_name)
         self.reader = Reader(loaded, how, adapter.tokens if adapter is not None else None)
         text = loaded.model.config.get_text_config()
-        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        self._shape = (int(text.num_hidden_layers), int(text.num_key_value_heads), int(width))
+        self._shape = loaded.kv_shape
         self.settings: dict[str, Any] = {
             "format": codec.FORMAT,
             "model": loaded.digest,
@@ -145,9 +144,9 @@ class Engine:
             raise AdapterError(f"the adapter in {folder} is for {settings.method}, not for {how.name}")
         if settings.base_digest not in ("", loaded.digest):
             raise AdapterError(f"the adapter in {folder} was trained on other weights")
-        made = cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)
-        how.load_weights(folder, made._shape[0], made._shape[2], loaded.device)
-        return made
+        layers, _heads, width = loaded.kv_shape
+        how.load_weights(folder, layers, width, loaded.device)
+        return cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)
 
     def tokens(self, turn: Sequence[Message]) -> list[list[int]]:
         """The messages of a turn as tokens."""

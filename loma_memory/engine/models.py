@@ -48,6 +48,13 @@ class LoadedModel:
         dtype: torch.dtype = self.model.dtype
         return dtype
 
+    @property
+    def kv_shape(self) -> tuple[int, int, int]:
+        """Layers, key/value heads of a layer, and channels of a key."""
+        text = self.model.config.get_text_config()
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        return int(text.num_hidden_layers), int(text.num_key_value_heads), int(width)
+
 
 def prepare(model: Any, tokenizer: Any, name: str, digest: str) -> LoadedModel:
     """Freeze a transformers model, check it, and set this library's attention.

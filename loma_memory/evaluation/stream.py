@@ -1,7 +1,10 @@
 """Text without end at equal keys and values: perplexity of long texts, read zone by zone (CCM Figure 8).
 
-A zone sees itself and, of all text before, what a method keeps. Every method gets the same number of keys and
-values besides the sink: the window so many tokens of text, the others a zone and slots for the rest.
+A zone sees itself and the zone before it as text, and of what is older what a method keeps: a zone is
+compressed when it is no longer the last but one (in CCM's stream, too, the window's oldest 64 tokens are).
+Every method gets the same number of keys and values besides the sink: the window so many tokens of text, the
+others two zones and slots for the rest. The zone before is read again with the next; what is kept is as if it
+had stayed in the cache.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from loma_memory.memory import MemoryState, Segment
 from loma_memory.methods import Method, method
 from loma_memory.methods.ccm_stream import CCMStream, newest
 from loma_memory.methods.heavy_hitter import HeavyHitter
+from loma_memory.methods.lococo import LoCoCo
 from loma_memory.methods.window import Window
 
 
@@ -40,18 +44,21 @@ def contestants(kv: int, zone: int, ratio: float) -> dict[str, Method]:
     """The methods at `kv` keys and values; `full` and `none` for comparison.
 
     Raises:
-        UsageError: no room for slots beside a zone.
+        UsageError: no room for slots beside two zones.
     """
     if zone < 2:
         raise UsageError(f"a zone must have at least 2 tokens, got {zone}")
-    if kv <= zone:
-        raise UsageError(f"kv must be more than the zone's {zone} tokens, got {kv}")
+    slots = kv - 2 * zone
+    if slots < 2:
+        raise UsageError(
+            f"kv must be at least 2 more than the {2 * zone} tokens of two zones, which are text, got {kv}"
+        )
     return {
         "full": method("full"),
         "none": method("none"),
         "window": Window(kv),
-        "heavy-hitter": _Queue(ratio, kv - zone),
-        "ccm-stream": CCMStream(ratio, kv - zone),
+        "heavy-hitter": _Queue(ratio, slots),
+        "ccm-stream": CCMStream(ratio, slots),
     }
 
 
@@ -60,10 +67,11 @@ def evaluate(
     texts: Sequence[Dialogue],
     *,
     kv: int = 160,
-    zone: int = 64,
+    zone: int = 48,
     ratio: float = 8.0,
     tokens: int = 2048,
     names: Sequence[str] = (),
+    fused: LoCoCo | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Perplexity of each text with each method.
@@ -75,7 +83,8 @@ def evaluate(
         zone: tokens read at once.
         ratio: tokens of text per slot.
         tokens: of each text.
-        names: methods; all by default.
+        names: methods; all by default, LoCoCo where it has convolutions.
+        fused: LoCoCo with its convolutions, for as many slots as there is room for.
         progress: told how many texts are done.
 
     Returns:
@@ -83,10 +92,20 @@ def evaluate(
 
     Raises:
         DataError: a text of less than two zones.
-        UsageError: no room for slots, or an unknown method.
+        UsageError: no room for slots, an unknown method, or LoCoCo without convolutions or with those of
+            another number of slots.
     """
     began = time.perf_counter()
     every = contestants(kv, zone, ratio)
+    if fused is not None:
+        if fused.slots != kv - 2 * zone:
+            raise UsageError(
+                f"these convolutions of lococo make a cache of {fused.slots} slots; {kv} keys and values and "
+                f"zones of {zone} leave {kv - 2 * zone}"
+            )
+        every[fused.name] = fused
+    elif LoCoCo.name in names:
+        raise UsageError("lococo needs convolutions trained for it: --trained lococo=FOLDER")
     for name in names:
         if name not in every:
             raise UsageError(f"methods of this table are {', '.join(every)}, got {name!r}")
@@ -128,15 +147,15 @@ def evaluate(
 @torch.no_grad()
 def _loss(reader: Reader, ids: Sequence[int], zone: int) -> float:
     """Sum of losses of all tokens behind the first zone, in nats."""
-    state, total, last = MemoryState(), 0.0, None
+    state, total, before = MemoryState(), 0.0, list[int]()
     for start in range(0, len(ids), zone):
         now = list(ids[start : start + zone])
-        done, (state,) = reader.remember([state], [[now]])
-        hidden = done.hidden[0]
-        if last is not None:
-            before = torch.cat([last, hidden[:-1]])
-            scores = logits(reader.model, before).float()
+        done = reader.run([state], [[before, now] if before else [now]], write=bool(before))
+        if before:
+            state = reader.method.update(state, done.segments[0][:1])
+            hidden = done.hidden[0, len(before) - 1 : len(before) + len(now) - 1]
+            scores = logits(reader.model, hidden).float()
             wanted = torch.tensor(now, device=scores.device)
             total += float(nn.functional.cross_entropy(scores, wanted, reduction="sum"))
-        last = hidden[-1:]
+        before = now
     return total

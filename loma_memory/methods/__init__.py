@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from loma_memory.errors import UsageError
+from loma_memory.methods.apart import CCMConcatApart, CCMMergeApart
 from loma_memory.methods.base import Method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
 from loma_memory.methods.ccm_stream import CCMStream
 from loma_memory.methods.full import Full
+from loma_memory.methods.gist import Gist
 from loma_memory.methods.gist_online import GistOnline
 from loma_memory.methods.heavy_hitter import HeavyHitter
 from loma_memory.methods.lococo import LoCoCo
@@ -29,7 +31,10 @@ METHODS: dict[str, type[Method]] = {
         CCMStream,
         CCMMerge,
         CCMMergeEMA,
+        CCMConcatApart,
+        CCMMergeApart,
         Replace,
+        Gist,
         GistOnline,
         LoMA,
         LoMARetell,

@@ -62,16 +62,17 @@ class Fusion(nn.Module):
         save_file(tensors, folder / FILE, metadata={"format": "pt"})
 
     @classmethod
-    def load(cls, folder: Path, layers: int, width: int, made: int) -> Fusion:
+    def load(cls, folder: Path, layers: int, width: int) -> Fusion:
         """Read the convolutions of `folder`.
 
         Raises:
             AdapterError: missing, damaged, or of another shape.
         """
-        fusion = cls(layers, width, made)
         try:
-            fusion.load_state_dict(load_file(folder / FILE))
-        except (OSError, RuntimeError, SafetensorError) as error:
+            tensors = load_file(folder / FILE)
+            fusion = cls(layers, width, tensors["weight"].shape[1])
+            fusion.load_state_dict(tensors)
+        except (OSError, KeyError, IndexError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise AdapterError(f"cannot read {folder / FILE}: {reason}") from None
         return fusion.requires_grad_(False)
@@ -89,10 +90,10 @@ class LoCoCo(Method):
         """`slots`: kept in all, a half of them heavy hitters.
 
         Raises:
-            UsageError: fewer than 2 slots.
+            UsageError: an odd number of slots, or fewer than 2.
         """
-        if slots < 2:
-            raise UsageError(f"slots must be at least 2, got {slots}")
+        if slots < 2 or slots % 2:
+            raise UsageError(f"slots must be an even number of at least 2, got {slots}")
         self.slots, self.fusion = slots, fusion
 
     @classmethod
@@ -103,11 +104,12 @@ class LoCoCo(Method):
     @property
     def made(self) -> int:
         """Slots that are made by convolution."""
-        return self.slots - self.slots // 2
+        return self.slots // 2
 
     def load_weights(self, folder: Path, layers: int, width: int, device: Any) -> None:
-        """Take the convolutions of `folder`."""
-        self.fusion = Fusion.load(folder, layers, width, self.made).to(device)
+        """Take the convolutions of `folder`; the cache has as many slots as they were trained for."""
+        self.fusion = Fusion.load(folder, layers, width).to(device)
+        self.slots = 2 * self.fusion.weight.shape[1]
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, and the cache."""

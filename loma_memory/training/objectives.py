@@ -96,7 +96,11 @@ class MemoryObjective(nn.Module):
         self.sink, self.positions = list(sink), positions
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """Sum of KLs in nats, number of positions, and figures to log."""
+        """Weighted sum of KLs in nats, the sum of weights, and figures to log.
+
+        `agree` is the share of positions with the teacher's best token, `answers` that of planted answers
+        and `answers_kl` their KL.
+        """
         draw = torch.Generator().manual_seed(seed)
         method = self.methods[int(torch.randint(len(self.methods), (1,), generator=draw))]
         decoder, device = self.model.get_decoder(), self.model.device
@@ -105,9 +109,12 @@ class MemoryObjective(nn.Module):
         weight = torch.zeros(one.ids.shape)
         for b, encoded in enumerate(batch):
             weight[b, len(self.sink) : len(self.sink) + len(encoded)] = torch.tensor(encoded.weights)
-        count = min(self.positions, int((weight > 0).sum()))
-        picked = torch.multinomial(weight.flatten(), count, generator=draw).sort().values
+        counted = (weight > 0).flatten()
+        count = min(self.positions, int(counted.sum()))
+        picked = torch.multinomial(counted.float(), count, generator=draw).sort().values
         rows, columns = picked // weight.shape[1], picked % weight.shape[1]
+        weight = weight.flatten()[picked].to(device)
+        total = weight.sum()
         call = one.call.to(device)
         layers = spread_layers(len(decoder.layers)) if method.aligned else []
         call.readings = dict.fromkeys(layers)
@@ -128,16 +135,21 @@ class MemoryObjective(nn.Module):
             loma=call,
         ).last_hidden_state
         got = torch.log_softmax(logits(self.model, states[rows, columns - 1]).float(), dim=-1)
-        loss = nn.functional.kl_div(got, target, reduction="sum", log_target=True)
-        hit = (target.argmax(-1) == got.argmax(-1)).sum()
-        figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit) / count}
+        each = nn.functional.kl_div(got, target, reduction="none", log_target=True).sum(-1)
+        loss = (each * weight).sum()
+        hit = (target.argmax(-1) == got.argmax(-1)).float()
+        figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit.mean())}
+        answers = weight > 1.0
+        if answers.any():
+            figures["answers"] = float(hit[answers].mean())
+            figures["answers_kl"] = float(each.detach()[answers].mean())
         if method.aligned:
             gap = readout_gap(method, one, call.readings, plain.readings, draw)
-            loss, figures["readout"] = loss + ALIGNMENT * gap * count, float(gap.detach())
+            loss, figures["readout"] = loss + ALIGNMENT * gap * total, float(gap.detach())
         if restate:
             repeat, figures["restated"] = self._repeat(one, ids, states, draw)
-            loss = loss + repeat * count
-        return loss, torch.tensor(float(count), device=device), figures
+            loss = loss + repeat * total
+        return loss, total, figures
 
     def _repeat(
         self, one: OnePass, ids: Tensor, states: Tensor, draw: torch.Generator

@@ -36,9 +36,11 @@ class MemoryRun:
         loop: steps, learning rate, seed.
         mixture: rows of a batch.
         positions: targets sampled a step.
-        answer_weight: how much oftener a planted answer is sampled than other words.
+        answer_weight: weight of planted answers' words; they are few beside all others.
         per_file: dialogues taken from each file.
-        init: an adapter to go on from (its rank counts), instead of an untrained one.
+        slots: of LoCoCo's cache.
+        init: an adapter to go on from, of this method or another (its rank counts), instead of an untrained
+            one.
     """
 
     loop: LoopSettings
@@ -47,8 +49,9 @@ class MemoryRun:
     ratios: tuple[float, ...] = (8.0, 8.0, 8.0, 4.0, 6.0, 12.0, 16.0, 16.0)
     rank: int = 32
     positions: int = 1024
-    answer_weight: float = 6.0
+    answer_weight: float = 8.0
     per_file: int = 6000
+    slots: int = 32
     init: Path | None = None
 
 
@@ -83,7 +86,7 @@ def train_memory(
 
     Raises:
         DataError: a file breaks the format.
-        UsageError: the method needs no adapter, a ratio is below 1, or `init` is another method's.
+        UsageError: the method needs no adapter, or a ratio is below 1.
     """
     trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
     if run.method not in trained:
@@ -94,21 +97,15 @@ def train_memory(
     if METHODS[run.method].needs_weights:
         return _train_fusion(loaded, groups, run, folder, report)
     wanted = METHODS[run.method].adapter_of or run.method
+    repeat_rows = int(METHODS[run.method].restates is not None)
     if run.init is None:
-        settings = AdapterSettings(
-            method=wanted,
-            rank=run.rank,
-            alpha=run.rank,
-            repeat_rows=int(METHODS[run.method].restates is not None),
-        )
+        settings = AdapterSettings(method=wanted, rank=run.rank, alpha=run.rank, repeat_rows=repeat_rows)
         adapter = MemoryAdapter.create(loaded.model, settings)
     else:
         adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
         if adapter.settings.method != wanted:
-            raise UsageError(
-                f"the adapter in {run.init} is for {adapter.settings.method}: training goes on from one for "
-                f"{wanted}"
-            )
+            report(f"begins with what was learned for {adapter.settings.method}")
+            adapter.become(wanted, repeat_rows)
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
@@ -134,12 +131,14 @@ def _train_fusion(
     loaded: LoadedModel, groups: list[list[Dialogue]], run: MemoryRun, folder: Path, report: Report
 ) -> list[dict[str, Any]]:
     """Train LoCoCo's convolutions; everything else is frozen."""
-    text = loaded.model.config.get_text_config()
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    how = LoCoCo()
-    shape = (int(text.num_hidden_layers), int(width))
-    how.fusion = Fusion(*shape, how.made) if run.init is None else Fusion.load(run.init, *shape, how.made)
-    fusion = how.fusion.requires_grad_(True).to(loaded.device)
+    layers, _heads, width = loaded.kv_shape
+    how = LoCoCo(run.slots)
+    if run.init is None:
+        how.fusion = Fusion(layers, width, how.made).to(loaded.device)
+    else:
+        how.load_weights(run.init, layers, width, loaded.device)
+    assert how.fusion is not None
+    fusion = how.fusion.requires_grad_(True)
     loaded.model.requires_grad_(False)
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)

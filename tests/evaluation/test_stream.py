@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
 from speaking import speaking
 
+from loma_memory.attention.layout import SINK
+from loma_memory.attention.layout import TEXT as WORDS
 from loma_memory.data import Dialogue, Message
 from loma_memory.engine.decode import logits
 from loma_memory.errors import DataError, UsageError
@@ -16,6 +19,7 @@ from loma_memory.evaluation import stream
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
 from loma_memory.methods.ccm_stream import CCMStream
+from loma_memory.methods.lococo import Fusion, LoCoCo
 
 TEXT = Dialogue("t", tuple((Message("user", f"Sentence {n} of a long story."),) for n in range(12)))
 
@@ -33,19 +37,57 @@ def test_full_context_gives_the_perplexity_of_one_pass() -> None:
     assert found["tokens"] == len(ids) - 16
 
 
-def test_all_have_the_same_number_of_keys() -> None:
-    zone, kv = 16, 40
+def test_all_have_the_same_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone, kv = 16, 60
     reader = speaking(method("ccm-concat"))
-    ids = reader.loaded.format.plain("x" * 400)
+    ids = reader.loaded.format.plain("x" * 400)[:320]
     for name in ("window", "heavy-hitter", "ccm-stream"):
         source = speaking(stream.contestants(kv, zone, 4.0)[name])
-        state = MemoryState()
-        for start in range(0, 320, zone):
-            _, (state,) = source.remember([state], [[ids[start : start + zone]]])
-        assert state.slots == (kv - 1 if name == "window" else kv - zone)
+        seen: list[int] = []
+
+        def spied(q: Any, k: Any, of: Any = source.method.visible, seen: list[int] = seen) -> torch.Tensor:
+            mask: torch.Tensor = of(q, k)
+            text = (q.kind == WORDS)[:, None] & (k.kind != SINK)[None, :]
+            seen.append(int((mask & text).sum(1).max()))
+            return mask
+
+        monkeypatch.setattr(source.method, "visible", spied)
+        stream._loss(source, ids, zone)
+        assert max(seen) == kv, name
     long = speaking(CCMStream(4.0, 24))
     _, (state,) = long.remember([MemoryState()], [[ids[:16]]])
     assert state.slots == 4, "a short text has no more slots than it needs"
+
+
+def test_what_is_read_twice_is_kept_as_if_once() -> None:
+    source = speaking(CCMStream(4.0, 24))
+    ids = source.loaded.format.plain("A story that is read in zones, each of them twice.")[:48]
+    state = MemoryState()
+    for start in range(0, 32, 16):
+        done = source.run([state], [[ids[start : start + 16], ids[start + 16 : start + 32]]], write=True)
+        state = source.method.update(state, done.segments[0][:1])
+    once = MemoryState()
+    for start in range(0, 32, 16):
+        _, (once,) = source.remember([once], [[ids[start : start + 16]]])
+    assert state.text_tokens == once.text_tokens == 32
+    for a, b in zip(state.segments, once.segments, strict=True):
+        assert torch.allclose(a.keys, b.keys, atol=1e-5)
+        assert torch.equal(a.positions, b.positions)
+
+
+def test_lococo_needs_convolutions_for_this_many_slots() -> None:
+    reader = speaking(method("ccm-concat"))
+    layers, _heads, width = reader.loaded.kv_shape
+    torch.manual_seed(1)
+    fused = LoCoCo(28, Fusion(layers, width, 14))
+    found = stream.evaluate(reader, [TEXT], kv=60, zone=16, tokens=200, fused=fused)
+    assert list(found["perplexity"])[-1] == "lococo"
+    with pytest.raises(
+        UsageError, match="make a cache of 28 slots; 62 keys and values and zones of 16 leave 30"
+    ):
+        stream.evaluate(reader, [TEXT], kv=62, zone=16, fused=fused)
+    with pytest.raises(UsageError, match="lococo needs convolutions"):
+        stream.evaluate(reader, [TEXT], kv=60, zone=16, names=["lococo"])
 
 
 def test_the_table() -> None:
@@ -62,11 +104,11 @@ def test_the_table() -> None:
 
 def test_nonsense_is_refused() -> None:
     reader = speaking(method("ccm-concat"))
-    with pytest.raises(UsageError, match="kv must be more than the zone's 64 tokens, got 64"):
-        stream.contestants(64, 64, 8.0)
+    with pytest.raises(UsageError, match="2 more than the 128 tokens of two zones, which are text, got 129"):
+        stream.contestants(129, 64, 8.0)
     with pytest.raises(UsageError, match="at least 2 tokens, got 1"):
         stream.contestants(64, 1, 8.0)
     with pytest.raises(UsageError, match="got 'gist'"):
-        stream.evaluate(reader, [TEXT], names=["gist"])
+        stream.evaluate(reader, [TEXT], names=["gist"], kv=160, zone=48)
     with pytest.raises(DataError, match="t: a text must hold at least two zones of 400 tokens"):
-        stream.evaluate(reader, [TEXT], kv=500, zone=400)
+        stream.evaluate(reader, [TEXT], kv=900, zone=400)

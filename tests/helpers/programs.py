@@ -20,6 +20,7 @@ from loma_memory.methods import METHODS, Method
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
 from loma_memory.methods.ccm_stream import CCMStream
+from loma_memory.methods.gist import Gist
 from loma_memory.methods.loma import LoMA, LoMARetell
 from loma_memory.methods.replace import Replace
 from loma_memory.methods.window import Window
@@ -179,6 +180,7 @@ def methods(names: Sequence[str] = TWO_FORMS) -> Any:
         "window": st.integers(1, 24).map(Window),
         "ccm-concat": st.floats(1, 12).map(CCMConcat),
         "ccm-stream": st.builds(CCMStream, st.floats(1, 12), st.integers(1, 9)),
+        "gist": st.floats(1, 12).map(Gist),
         "loma": st.floats(1, 12).map(LoMA),
         "loma-retell": st.floats(1, 12).map(LoMARetell),
         "ccm-merge": st.integers(1, 5).map(CCMMerge),

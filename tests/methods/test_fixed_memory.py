@@ -1,4 +1,4 @@
-"""Merge, replace and gist-online: what is kept after a turn, against plain sums over single turns."""
+"""Merge, replace, gist and what is compressed apart: what is kept after a turn, and what training shows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from loma_memory.attention import MEMORY, TEXT, TokenLayout
 from loma_memory.engine.reader import Reader
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.methods import Method
+from loma_memory.methods.apart import CCMConcatApart, CCMMergeApart
 from loma_memory.methods.ccm_concat import CCMConcat
 from loma_memory.methods.ccm_merge import CCMMerge, CCMMergeEMA
+from loma_memory.methods.gist import Gist
 from loma_memory.methods.gist_online import GistOnline
 from loma_memory.methods.replace import Replace
 
@@ -86,11 +88,18 @@ def test_memory_does_not_grow(how: Any) -> None:
 @cache
 def reader(how: str) -> Reader:
     adapter = with_adapter(loaded(build("llama")).model)
-    made = {"gist": GistOnline(3), "concat": CCMConcat(3)}[how]
+    made = {
+        "gist-online": GistOnline(3),
+        "ccm-concat-apart": CCMConcatApart(3),
+        "ccm-merge-apart": CCMMergeApart(3),
+        "ccm-concat": CCMConcat(3),
+    }[how]
     return reader_of(loaded(adapter.model, sink=[1, 5, 9]), made, adapter.tokens)
 
 
-@pytest.mark.parametrize(("how", "same"), [("gist", True), ("concat", False)])
+@pytest.mark.parametrize(
+    ("how", "same"), [("gist-online", True), ("ccm-concat-apart", True), ("ccm-concat", False)]
+)
 @given(before=st.lists(st.integers(3, 66), min_size=6, max_size=6))
 @settings(deadline=None, max_examples=10, suppress_health_check=list(HealthCheck))
 def test_only_recurrent_memory_depends_on_earlier_turns(how: str, same: bool, before: list[int]) -> None:
@@ -104,6 +113,55 @@ def test_only_recurrent_memory_depends_on_earlier_turns(how: str, same: bool, be
         assert torch.allclose(slots[0], slots[1], atol=1e-12)
     elif before != [3] * 6:
         assert not torch.allclose(slots[0], slots[1], atol=1e-6)
+
+
+def test_a_mean_of_turns_compressed_apart_is_that_of_their_slots_alone() -> None:
+    r, turns = reader("ccm-merge-apart"), [[[7, 8, 9, 30, 31]], [[11, 12, 40]], [[50, 51, 52, 53]]]
+    state, places, sums = MemoryState(), 0, 0.0
+    for turn in turns:
+        alone = MemoryState(text_tokens=places, turns=state.turns, messages=state.messages)
+        _, (one,) = r.remember([alone], [turn])
+        sums = sums + one.segments[-1].values
+        _, (state,) = r.remember([state], [turn])
+        places += sum(map(len, turn))
+    assert torch.allclose(state.segments[0].values, sums / 3, atol=1e-12)
+
+
+@pytest.mark.parametrize("how", [CCMConcatApart(3), CCMMergeApart(2)], ids=lambda m: m.name)
+def test_training_compresses_every_second_turn_and_reads_the_others(how: Any) -> None:
+    row = TokenLayout.cat(
+        [
+            TokenLayout.of(kind, turn, turn, [0] * count)
+            for turn in range(6)
+            for kind, count in ((TEXT, 1), (MEMORY, 2))
+        ]
+    )
+    taught = how.taught()
+    made = taught.derived(row)
+    keys = row if made is None else TokenLayout.cat([row, made[0]])
+    seen = taught.visible(row, keys)
+    weights = torch.eye(len(row)).double() if made is None else torch.cat([torch.eye(len(row)), made[1]])
+    reached = (seen.double() @ weights) > 0  # through means as well
+    for q in range(len(row)):
+        for k in range(len(row)):
+            turn, other = int(row.turn[q]), int(row.turn[k])
+            if other == turn or (row.kind[q] == MEMORY and turn % 2):
+                continue
+            wanted = MEMORY if other % 2 == 0 else TEXT
+            text = row.kind[q] == TEXT
+            expected = text and turn % 2 == 1 and other < turn and int(row.kind[k]) == wanted
+            assert bool(reached[q, k]) == expected, (turn, int(row.kind[q]), other, int(row.kind[k]))
+    assert taught.settings() == how.settings()
+
+
+def test_a_gist_stands_for_the_first_turn_alone() -> None:
+    adapter = with_adapter(loaded(build("llama")).model)
+    r = reader_of(loaded(adapter.model, sink=[1, 5, 9]), Gist(3), adapter.tokens)
+    state = MemoryState()
+    for turn in ([[7, 8, 9, 30, 31, 32]], [[11, 12, 40]], [[50, 51]]):
+        _, (state,) = r.remember([state], [turn])
+    assert [s.kind for s in state.segments] == [MEMORY, TEXT, TEXT]
+    assert [s.slots for s in state.segments] == [2, 3, 2]
 
 
 def test_training_shows_gist_online_one_context_at_a_time() -> None:

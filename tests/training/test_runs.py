@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from loma_memory.cli import main
@@ -50,13 +51,32 @@ def test_a_memory_adapter_and_going_on_from_it(file: Path, tiny: str, tmp_path: 
     assert before.keys() == after.keys()
     assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
     train("memory", file, tiny, tmp_path / "c", "--rank", "2", "--lr", "1e-9")
-    other = ["--init", str(tmp_path / "a" / "adapter"), "--method", "loma"]
-    assert main(["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "d"), *other]) == 2
     fresh = weights(tmp_path / "c")
     assert any((fresh[k].float() - before[k].float()).abs().max() > 1e-3 for k in before)
 
 
-@pytest.mark.parametrize("method", ["ccm-merge", "replace", "gist-online", "loma", "lococo"])
+def test_another_methods_adapter_is_a_beginning(file: Path, tiny: str, tmp_path: Path) -> None:
+    train("memory", file, tiny, tmp_path / "a", "--rank", "2", "--lr", "0.3")
+    begin = ["--init", str(tmp_path / "a" / "adapter"), "--lr", "1e-9"]
+    train("memory", file, tiny, tmp_path / "b", *begin, "--method", "loma")
+    before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
+    tables = [
+        load_file(tmp_path / x / "adapter" / "loma_memory_tokens.safetensors")["weight"] for x in ("a", "b")
+    ]
+    assert torch.allclose(tables[1][:8], tables[0], atol=1e-4)
+    assert torch.allclose(tables[1][8], tables[0].mean(0), atol=1e-4), "the row that restates is new"
+    settings = json.loads((tmp_path / "b" / "adapter" / "loma_adapter.json").read_text())
+    assert (settings["method"], settings["repeat_rows"]) == ("loma", 1)
+    begin[1] = str(tmp_path / "b" / "adapter")
+    train("memory", file, tiny, tmp_path / "c", *begin, "--method", "ccm-merge")
+    back = load_file(tmp_path / "c" / "adapter" / "loma_memory_tokens.safetensors")["weight"]
+    assert torch.allclose(back, tables[0], atol=1e-4), "and goes where it is not needed"
+
+
+@pytest.mark.parametrize(
+    "method", ["ccm-merge", "ccm-concat-apart", "ccm-merge-apart", "replace", "gist-online", "loma", "lococo"]
+)
 def test_every_method_with_an_adapter_can_be_trained_and_talked_to(
     method: str, file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,28 @@ def check(args: argparse.Namespace, **least: int) -> None:
     set_threads(args.threads)
 
 
+def add_trained(to: Any, what: str) -> None:
+    """`--trained`: adapters of several methods."""
+    to.add_argument("--trained", action="append", default=[], metavar="METHOD=FOLDER", help=what)
+
+
+def trained(args: argparse.Namespace) -> dict[str, str]:
+    """The folder of each method named with `--trained`.
+
+    Raises:
+        UsageError: not of that form, or no method's name.
+    """
+    from loma_memory.methods import METHODS
+
+    folders = {}
+    for pair in args.trained:
+        name, _, folder = pair.partition("=")
+        if name not in METHODS or not folder:
+            raise UsageError(f"--trained takes METHOD=FOLDER with a method's name, got {pair!r}")
+        folders[name] = folder
+    return folders
+
+
 def engine(args: argparse.Namespace, name: str | None, adapter: str | None) -> Engine:
     """An engine for a method."""
     from loma_memory.commands.common import say

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from loma_memory.commands.common import print_json, say
-from loma_memory.commands.evaluate.common import check, declare, engine, progress
+from loma_memory.commands.evaluate.common import add_trained, check, declare, engine, progress, trained
 
 
 def add(tables: Any) -> None:
@@ -21,17 +21,21 @@ def add(tables: Any) -> None:
         plot="draw perplexity by text",
     )
     to.add_argument("--kv", type=int, default=160, metavar="N", help="keys and values (default: 160)")
-    to.add_argument("--zone", type=int, default=64, help="tokens read at once (default: 64)")
+    to.add_argument("--zone", type=int, default=48, help="tokens read at once (default: 48)")
     to.add_argument("--tokens", type=int, default=2048, help="tokens of each text (default: 2048)")
+    add_trained(to, "lococo=FOLDER: its convolutions")
 
 
 def _run(args: argparse.Namespace) -> int:
     check(args, zone=2, tokens=1)
     from loma_memory.data import read_dialogues
     from loma_memory.evaluation import stream
+    from loma_memory.methods.lococo import LoCoCo
 
     stream.contestants(args.kv, args.zone, args.ratio or 8.0)  # before a model is loaded
     texts = read_dialogues(args.files, args.limit)
+    convolutions = trained(args).get("lococo")
+    fused = None if convolutions is None else engine(args, "lococo", convolutions).reader.method
     result = stream.evaluate(
         engine(args, "ccm-stream", args.adapter).reader,
         texts,
@@ -40,6 +44,7 @@ def _run(args: argparse.Namespace) -> int:
         ratio=args.ratio or 8.0,
         tokens=args.tokens,
         names=args.method or (),
+        fused=fused if isinstance(fused, LoCoCo) else None,
         progress=progress("texts"),
     )
     say(f"{result['texts']} texts at {args.kv} keys and values: {result['perplexity']}")

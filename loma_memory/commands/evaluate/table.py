@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loma_memory.commands.common import print_json, say
-from loma_memory.commands.evaluate.common import check, declare, engine, progress
+from loma_memory.commands.evaluate.common import add_trained, check, declare, engine, progress, trained
 from loma_memory.errors import StoreError, UsageError
 
 
@@ -18,9 +18,7 @@ def add(tables: Any) -> None:
     """Declare the table."""
     to = declare(tables, "table", "methods side by side, as Markdown and as a plot", _run)
     to.add_argument("--out", required=True, metavar="NAME", help="writes NAME.md and NAME.png")
-    to.add_argument(
-        "--trained", action="append", default=[], metavar="METHOD=FOLDER", help="an adapter; repeatable"
-    )
+    add_trained(to, "METHOD=FOLDER: an adapter; repeatable")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -30,18 +28,21 @@ def _run(args: argparse.Namespace) -> int:
     from loma_memory.evaluation.plot import plot_table
     from loma_memory.methods import METHODS
 
-    trained = {}
-    for pair in args.trained:
-        name, _, folder = pair.partition("=")
-        if name not in METHODS or not folder:
-            raise UsageError(f"--trained takes METHOD=FOLDER with a method's name, got {pair!r}")
-        trained[name] = folder
+    folders = trained(args)
     free = [n for n, m in METHODS.items() if not (m.needs_adapter or m.needs_weights)]
-    names = args.method or [n for n in METHODS if n in free or n in trained]
+    names = args.method or [
+        n for n in METHODS if n in free or METHODS[n].adapter_of in folders or n in folders
+    ]
     dialogues = read_dialogues(args.files, args.limit)
 
+    def folder(name: str) -> str | None:
+        """The adapter of a method, or that of the method whose adapter it uses."""
+        if name in free:
+            return None
+        return folders.get(name) or folders.get(METHODS[name].adapter_of or "") or args.adapter
+
     def entrant(name: str) -> table.Entrant:
-        made = engine(args, name, trained.get(name, None if name in free else args.adapter))
+        made = engine(args, name, folder(name))
         return table.Entrant(made.reader, str(made.settings["adapter"]))
 
     for name in names:
