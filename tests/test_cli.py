@@ -238,12 +238,16 @@ def test_tasks_questions_problems_and_repetition(
     asked = [{"question": "Who?", "answer": "Ada"}, {"question": "When?", "answer": "now"}]
     lines = {"icl": task, "qa": {"turns": turns, "qa": asked}, "gsm8k": {"question": "1 + 1?", "answer": "2"}}
     model = ("--model", tiny, "--adapter", tiny_adapter, "--method", "ccm-concat")
+    drawn = ("--plot", tmp_path / "drawn.png")
     wanted = {"icl": "by_demos", "qa": "f1", "gsm8k": "accuracy"}
     for name, line in lines.items():
         file = tmp_path / f"{name}.jsonl"
         file.write_text(json.dumps(line))
-        code, out, err = run("eval", name, file, *model, *(("--max-tokens", 4) if name == "gsm8k" else ()))
+        few = ("--max-tokens", 4) if name == "gsm8k" else ()
+        code, out, err = run("eval", name, file, *model, *few, *drawn)
         assert code == 0, err
+        assert drawn[1].read_bytes()[:4] == b"\x89PNG"
+        drawn[1].unlink()
         assert wanted[name] in json.loads(out)
     file = tmp_path / "qa.jsonl"
     code, _, err = run("eval", "repetition", file, *model, "--segment", 8)
@@ -256,12 +260,13 @@ def test_tasks_questions_problems_and_repetition(
     assert code == 2
     assert "--demos must be at least 1, got 0" in one_line(err)
     again = save_tiny_adapter(tiny, tmp_path / "loma", method="loma", repeat_rows=1)
-    drawn = ("--plot", tmp_path / "recall.png")
     code, out, _ = run(
-        "eval", "repetition", file, "--model", tiny, "--adapter", again, "--segment", 8, "--limit", 2
+        "eval", "repetition", file, "--model", tiny, "--adapter", again, "--segment", 8, "--limit", 2, *drawn
     )
     assert code == 0
     assert set(json.loads(out)) >= {"token_accuracy", "segment_accuracy", "edit_distance", "mean_ratio"}
+    assert drawn[1].read_bytes()[:4] == b"\x89PNG"
+    drawn[1].unlink()
     code, out, _ = run("eval", "recall", *model, "--turns", 0, 1, "--limit", 2, *drawn)
     assert code == 0
     assert [r["turns"] for r in json.loads(out)] == [0, 1]
@@ -278,7 +283,7 @@ def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: 
     code, _, err = run("eval", "table", file, *model, *trained)
     assert code == 0, err
     rows = {row["method"]: row for row in json.loads((tmp_path / "t.json").read_text())}
-    assert set(rows) == {"full", "none", "window", "mean-pool", "heavy-hitter", "ccm-concat"}
+    assert set(rows) == {"full", "none", "window", "mean-pool", "heavy-hitter", "ccm-concat", "ccm-stream"}
     assert rows["full"]["gap_recovered"] == 1.0
     assert rows["none"]["gap_recovered"] == rows["none"]["slots_per_turn"] == 0.0
     assert rows["mean-pool"]["slots_per_turn"] == rows["heavy-hitter"]["slots_per_turn"]

@@ -29,6 +29,7 @@ class AdapterSettings:
             min(j, rows − 1).
         repeat_rows: further rows for tokens that restate: 1 for methods that do, else 0.
         base_digest: digest of the base model's weights, empty while untrained.
+        trained_tokens: tokens of text that it was trained on, those of the adapter that it began as included.
         dropout: dropout on the update's input in training.
     """
 
@@ -39,6 +40,7 @@ class AdapterSettings:
     table_rows: int = 8
     repeat_rows: int = 0
     base_digest: str = ""
+    trained_tokens: int = 0
     dropout: float = 0.0
     format: int = field(default=FORMAT)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,4 +93,27 @@ def plot_stream(result: dict[str, Any], file: str | Path) -> None:
             axes.plot(range(1, len(rows) + 1), [r["perplexity"][name] for r in rows], marker="o", label=name)
         axes.set_xlabel("text")
         axes.set_ylabel(f"perplexity at {result['kv']} keys and values")
+        axes.legend()
+
+
+def plot_shares(groups: Mapping[str, Mapping[str, float | None]], what: str, file: str | Path) -> None:
+    """Shares side by side: for each group one bar a name; what was not measured has none.
+
+    Args:
+        groups: values by name, of each group; the names of the first are those of all.
+        what: is on the axis.
+        file: where to.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with picture(file) as axes:
+        names = list(next(iter(groups.values())))
+        width = 0.8 / len(names)
+        for n, name in enumerate(names):
+            at = [g - 0.4 + (n + 0.5) * width for g in range(len(groups))]
+            axes.bar(at, [group[name] or 0.0 for group in groups.values()], width, label=name)
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.set_ylabel(what)
+        axes.set_ylim(0, 1)
         axes.legend()

@@ -13,10 +13,17 @@ from loma_memory.evaluation import dialogue
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method as it enters the table: how to read with it, and the hash of its adapter ("" for none)."""
+    """A method as it enters the table.
+
+    Attributes:
+        reader: how to read with it.
+        adapter: hash of its adapter, "" for none.
+        trained_tokens: tokens of text that the adapter was trained on.
+    """
 
     reader: Reader
     adapter: str
+    trained_tokens: int = 0
 
 
 def compare(
@@ -28,7 +35,7 @@ def compare(
     report: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The result of `eval dialogue` for each method, with `adapter` beside it.
+    """The result of `eval dialogue` for each method, with `adapter` and `trained_tokens` beside it.
 
     Args:
         entrants: made one after the other, so that one model at a time is in memory.
@@ -43,17 +50,19 @@ def compare(
         entrant = enter()
         row = dialogue.evaluate(entrant.reader, dialogues, batch=batch, seed=seed, progress=progress)
         row["adapter"] = entrant.adapter
+        row["trained_tokens"] = entrant.trained_tokens
         rows.append(row)
         report(f"{row['method']}: gap recovered {row['gap_recovered']}, {row['slots_per_turn']} slots a turn")
     return rows
 
 
-def markdown(rows: Sequence[dict[str, Any]], command: str) -> str:
+def markdown(rows: Sequence[dict[str, Any]], command: str, seed: int = 0) -> str:
     """The table as a document: best first, with the command that made it.
 
     Args:
         rows: what `compare` returned.
         command: the command line, told as it is.
+        seed: of the bootstrap.
     """
     first = rows[0]
     lines = [
@@ -62,17 +71,23 @@ def markdown(rows: Sequence[dict[str, Any]], command: str) -> str:
         f"`{command}`",
         "",
         f"{first['conversations']} conversations, {first['tokens']} predicted tokens. Next-token loss with "
-        f"full context {first['loss']['full']}, with none {first['loss']['none']}. "
+        f"full context {first['loss']['full']}, with none {first['loss']['none']}. Seed {seed}. "
         "Gap and KL recovered as in [evaluation.md](../evaluation.md).",
         "",
-        "| method | gap recovered (95 %) | KL recovered | loss | slots a turn | KiB a turn | adapter |",
-        "|---|---|---|---|---|---|---|",
+        "| method | gap recovered (95 %) | KL recovered | loss | slots a turn | KiB a turn | adapter "
+        "| trained on |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda r: -r["gap_recovered"]):
         low, high = row["gap_recovered_ci95"]
         lines.append(
             f"| {row['method']} | {row['gap_recovered']:.3f} ({low:.3f} to {high:.3f}) "
             f"| {row['kl_recovered']:.3f} | {row['loss']['memory']:.3f} | {row['slots_per_turn']} "
-            f"| {row['kv_bytes_per_turn'] / 1024:.1f} | {row['adapter'][:12] or 'none'} |"
+            f"| {row['kv_bytes_per_turn'] / 1024:.1f} | {row['adapter'][:12] or 'none'} "
+            f"| {_tokens(row['trained_tokens'])} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _tokens(count: int) -> str:
+    return f"{count / 1e6:.2f} M tokens" if count else ""

@@ -83,7 +83,7 @@ def train(
         tables: of the parameters, those that are rows to look up; AdamW trains them too.
         resume: go on from the folder's checkpoint when there is one.
         report: told one line a step.
-        on_save: called after each checkpoint with the number of steps done.
+        on_save: called after each checkpoint with the tokens of text trained on so far.
 
     Returns:
         The log: one object a step with step, loss, tokens, seconds and figures.
@@ -144,7 +144,7 @@ def train(
                 if accelerator.is_main_process:
                     _save(folder, parameters, optimizers, settings, step + 1)
                     if on_save is not None:
-                        on_save(step + 1)
+                        on_save(text_tokens)
                 accelerator.wait_for_everyone()
     return log
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +111,13 @@ def train_memory(
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
     objective = MemoryObjective(adapter.model, adapter.tokens, methods, sink, run.positions)
 
-    def save(_done: int) -> None:
-        adapter.save(folder / "adapter", base_digest=loaded.digest, dtype=torch.bfloat16)
+    before = adapter.settings.trained_tokens
+
+    def save(tokens: int) -> None:
+        adapter.settings = replace(
+            adapter.settings, base_digest=loaded.digest, trained_tokens=before + tokens
+        )
+        adapter.save(folder / "adapter", dtype=torch.bfloat16)
 
     _say_plan(report, run, groups)
     return train(
@@ -143,11 +148,12 @@ def _train_fusion(
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
     settings = AdapterSettings(method=run.method, base_digest=loaded.digest)
+    before = AdapterSettings.load(run.init).trained_tokens if run.init is not None else 0
 
-    def save(_done: int) -> None:
+    def save(tokens: int) -> None:
         made = folder / "adapter"
         made.mkdir(parents=True, exist_ok=True)
-        settings.save(made)
+        replace(settings, trained_tokens=before + tokens).save(made)
         fusion.save(made)
 
     _say_plan(report, run, groups)
@@ -193,7 +199,7 @@ def train_text(
     batches = Batches(loaded.format, groups, run.mixture, weights, own=own, seed=run.loop.seed)
     objective = TextObjective(wrapped.get_base_model(), loaded.format.header_ids())
 
-    def save(_done: int) -> None:
+    def save(_tokens: int) -> None:
         wrapped.save_pretrained(str(folder / "adapter"))
 
     _say_plan(report, run, groups)

@@ -68,6 +68,8 @@ def test_another_methods_adapter_is_a_beginning(file: Path, tiny: str, tmp_path:
     assert torch.allclose(tables[1][8], tables[0].mean(0), atol=1e-4), "the row that restates is new"
     settings = json.loads((tmp_path / "b" / "adapter" / "loma_adapter.json").read_text())
     assert (settings["method"], settings["repeat_rows"]) == ("loma", 1)
+    logs = [(tmp_path / x / "log.jsonl").read_text().splitlines() for x in ("a", "b")]
+    assert settings["trained_tokens"] == sum(json.loads(lines[-1])["tokens"] for lines in logs)
     begin[1] = str(tmp_path / "b" / "adapter")
     train("memory", file, tiny, tmp_path / "c", *begin, "--method", "ccm-merge")
     back = load_file(tmp_path / "c" / "adapter" / "loma_memory_tokens.safetensors")["weight"]

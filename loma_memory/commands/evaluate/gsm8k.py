@@ -19,6 +19,7 @@ def add(tables: Any) -> None:
         _run,
         files="problems with worked answers, JSON lines",
         limit="problems, drawn by the seed",
+        plot="draw the shares of problems solved",
     )
     to.add_argument("--zone", type=int, default=64, help="tokens of a reading zone (default: 64)")
     to.add_argument("--max-tokens", type=int, default=200, help="length of a solution (default: 200)")
@@ -44,4 +45,8 @@ def _run(args: argparse.Namespace) -> int:
     for result in results:
         say(f"{result['method']}, zones of {result['zone']} tokens: {result['accuracy']}")
     deliver(args, results)
+    if args.plot:
+        from loma_memory.evaluation.plot import plot_shares
+
+        plot_shares({r["method"]: r["accuracy"] for r in results}, "share of problems solved", args.plot)
     return 0

@@ -18,6 +18,7 @@ def add(tables: Any) -> None:
         _run,
         files="conversations with questions, JSON lines",
         limit="questions of each conversation",
+        plot="draw F1, over all and by category",
     )
 
 
@@ -32,4 +33,13 @@ def _run(args: argparse.Namespace) -> int:
         if result["full_fits"] < result["conversations"]:
             say(f"Full context fits {result['full_fits']} of {result['conversations']} conversations.")
     deliver(args, results)
+    if args.plot:
+        from loma_memory.evaluation.plot import plot_shares
+
+        found = {
+            ", ".join(filter(None, (r["method"], name))): row["f1"]
+            for r in results
+            for name, row in {"": r, **r["by_category"]}.items()
+        }
+        plot_shares(found, "F1", args.plot)
     return 0

@@ -18,6 +18,7 @@ def add(tables: Any) -> None:
         _run,
         files="texts, problems or conversations, JSON lines",
         limit="segments",
+        plot="draw the shares of tokens and segments",
     )
     to.add_argument("--segment", type=int, default=200, metavar="TOKENS", help="default: 200")
     to.add_argument("--codec", default="raw", help="how memory is stored: raw, int8, int4")
@@ -50,4 +51,15 @@ def _run(args: argparse.Namespace) -> int:
             f"and {result['segment_accuracy']} of {result['segments']} segments are right"
         )
     deliver(args, results)
+    if args.plot:
+        from loma_memory.evaluation.plot import plot_shares
+
+        shares = {
+            f"{r['method']}, {r['mean_ratio']}:1": {
+                "tokens": r["token_accuracy"],
+                "segments": r["segment_accuracy"],
+            }
+            for r in results
+        }
+        plot_shares(shares, f"share restated of {args.segment} tokens", args.plot)
     return 0

@@ -23,6 +23,9 @@ def add(tables: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     check(args)
+    from loma_memory.adapter import AdapterSettings
+    from loma_memory.adapter.bundled import memory_adapter
+    from loma_memory.adapter.locate import locate
     from loma_memory.data import read_dialogues
     from loma_memory.evaluation import table
     from loma_memory.evaluation.plot import plot_table
@@ -42,8 +45,12 @@ def _run(args: argparse.Namespace) -> int:
         return folders.get(name) or folders.get(METHODS[name].adapter_of or "") or args.adapter
 
     def entrant(name: str) -> table.Entrant:
-        made = engine(args, name, folder(name))
-        return table.Entrant(made.reader, str(made.settings["adapter"]))
+        where = folder(name)
+        made = engine(args, name, where)
+        digest, tokens = str(made.settings["adapter"]), 0
+        if digest:
+            tokens = AdapterSettings.load(locate(where) if where else memory_adapter()).trained_tokens
+        return table.Entrant(made.reader, digest, tokens)
 
     for name in names:
         if name not in METHODS:
@@ -58,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     command = shlex.join(["loma-memory", *sys.argv[1:]])
     try:
-        Path(f"{args.out}.md").write_text(table.markdown(rows, command), encoding="utf-8")
+        Path(f"{args.out}.md").write_text(table.markdown(rows, command, args.seed), encoding="utf-8")
         plot_table(rows, f"{args.out}.png")
     except OSError as error:
         raise StoreError(f"cannot write {args.out}.md: {error.strerror or error}") from None
