@@ -12,16 +12,15 @@ from typing import ClassVar
 from torch import Tensor
 
 from loma_memory.attention.layout import MEMORY, TokenLayout
+from loma_memory.methods.apart import CCMConcatApart
 from loma_memory.methods.base import Method
 from loma_memory.methods.ccm_concat import CCMConcat
 
 
-class GistOnline(CCMConcat):
-    """The slots of CCM-concat, each turn compressed without a look at earlier memory."""
+class GistOnline(CCMConcatApart):
+    """Used as CCM-concat compressed apart is, trained on single contexts."""
 
     name: ClassVar[str] = "gist-online"
-    one_pass: ClassVar[bool] = False
-    independent: ClassVar[bool] = True
 
     def taught(self) -> Method:
         """Training shows single contexts: every second turn, and the one after it."""
