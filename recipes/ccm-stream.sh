@@ -4,4 +4,4 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 data=$1 out=$2
 train "$out" "$data/text_novels.jsonl.gz" --method ccm-concat --init "$memory" --ratios 8 8 4 --planted 0 --lr 1e-3 \
-    --steps 70 --seed 57 --lengths 512 768 --tokens 2816
+    --steps 60 --seed 57 --lengths 512 768 --tokens 2816

@@ -3,5 +3,5 @@
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 data=$1 out=$2
-train "$out" $(dialogues "$data") --method lococo --lr 1e-3 --steps 40 --seed 55 \
+train "$out" $(dialogues "$data") --method lococo --lr 1e-3 --steps 30 --seed 55 \
     --lengths 288 448 640 --tokens 2816 --planted 0.2
