@@ -137,10 +137,7 @@ class MemoryAdapter:
         weights = folder / WEIGHTS_FILE
         if dtype is not None:
             save_file({k: v.to(dtype) for k, v in load_file(weights).items()}, weights)
-        config = folder / CONFIG_FILE
-        described = json.loads(config.read_text(encoding="utf-8"))
-        described["base_model_name_or_path"] = None  # a path of this machine means nothing elsewhere
-        config.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        forget_paths(folder)
         save_file({"weight": self.tokens.weight.detach().float().cpu().contiguous()}, folder / TABLE_FILE)
         self.settings.save(folder)
 
@@ -164,6 +161,14 @@ class MemoryAdapter:
         """Everything that trains: low-rank weights and memory tokens."""
         lora = [p for n, p in self.model.named_parameters() if "lora_" in n]
         return [*lora, self.tokens.weight]
+
+
+def forget_paths(folder: Path) -> None:
+    """Take the base model's path out of PEFT's configuration: one of this machine means nothing elsewhere."""
+    config = folder / CONFIG_FILE
+    described = json.loads(config.read_text(encoding="utf-8"))
+    described["base_model_name_or_path"] = None
+    config.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 # Anything else would act on text as well, or load what is no tensor.

@@ -49,6 +49,12 @@ def add(commands: Any) -> None:
     )
     memory.add_argument("--planted", type=float, default=0.3, help="share of rows with planted facts")
     memory.add_argument("--slots", type=int, default=32, help="of lococo's cache (default: %(default)s)")
+    memory.add_argument(
+        "--lora-rank",
+        type=int,
+        default=0,
+        help="lococo: rank of a LoRA on text, trained along (default: none)",
+    )
     memory.set_defaults(run=_memory)
 
 
@@ -107,6 +113,7 @@ def _memory(args: argparse.Namespace) -> int:
         tuple(args.ratios),
         args.rank,
         slots=args.slots,
+        lora_rank=args.lora_rank,
         init=_path(args.init),
     )
     loaded = load(

@@ -138,12 +138,17 @@ class Engine:
     def _weighted(cls, loaded: LoadedModel, how: Method, folder: Path, codec_name: str) -> Engine:
         """An engine whose method has weights of its own."""
         from loma_memory.adapter import AdapterSettings
+        from loma_memory.adapter.adapter import CONFIG_FILE
+        from loma_memory.engine.merged import merge
 
         settings = AdapterSettings.load(folder)
         if settings.method != how.name:
             raise AdapterError(f"the adapter in {folder} is for {settings.method}, not for {how.name}")
         if settings.base_digest not in ("", loaded.digest):
             raise AdapterError(f"the adapter in {folder} was trained on other weights")
+        if (folder / CONFIG_FILE).exists():  # a LoRA on the text path, trained along
+            model = merge(loaded.model, folder)
+            loaded = LoadedModel(loaded.name, model, loaded.format, loaded.digest, loaded.limit)
         layers, _heads, width = loaded.kv_shape
         how.load_weights(folder, layers, width, loaded.device)
         return cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)

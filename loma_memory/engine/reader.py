@@ -56,15 +56,28 @@ class Pass:
 class Reader:
     """A model, a method, and the adapter's memory tokens: reads turns into memory."""
 
-    def __init__(self, loaded: LoadedModel, method: Method, tokens: MemoryTokens | None = None) -> None:
-        """`tokens`: the memory-token table; needed by methods that have memory tokens.
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        method: Method,
+        tokens: MemoryTokens | None = None,
+        *,
+        opened: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            loaded: the model.
+            method: how it remembers.
+            tokens: the memory-token table; needed by methods that have memory tokens.
+            opened: let the adapter act on all text, as an ordinary LoRA in training does.
 
         Raises:
             UsageError: the method needs an adapter and none is given.
         """
         if method.needs_adapter and tokens is None:
             raise UsageError(f"method {method.name} needs an adapter trained for it, and none is loaded")
-        self.loaded, self.method, self.tokens = loaded, method, tokens
+        self.loaded, self.method, self.tokens, self.opened = loaded, method, tokens, opened
         self.model = loaded.model
         self.decoder = loaded.model.get_decoder()
         self.sink_ids = loaded.format.header_ids()
@@ -173,8 +186,9 @@ class Reader:
             new.append(TokenLayout.cat([row.text.padded(longest), row.memory.padded(memory_width)]))
         every = [TokenLayout.cat([p, n]) for p, n in zip(past, new, strict=True)]
         mask = torch.stack([self.method.visible(n, e) for n, e in zip(new, every, strict=True)])
+        gate = (0 if self.opened else longest, longest + memory_width)
         call = AttentionCall(
-            gate=(longest, longest + memory_width) if memory_width else None,
+            gate=gate if self.opened or memory_width else None,
             mask=mask[:, None],
             query_positions=torch.stack([n.position for n in new]),
             key_positions=torch.stack([e.position for e in every]),
@@ -242,6 +256,7 @@ class Reader:
         cache: Any = DynamicCache()
         order = torch.ones(len(ids), len(ids), dtype=torch.bool, device=device).tril()[None, None]
         call = AttentionCall(mask=order)  # no positions: windows spare the sink, also inside it
+        call.gate = (0, len(ids)) if self.opened else None
         self.decoder(
             input_ids=torch.tensor([list(ids)], device=device),
             attention_mask=order,
@@ -254,6 +269,8 @@ class Reader:
             torch.stack([layer.keys[0] for layer in cache.layers]),
             torch.stack([layer.values[0] for layer in cache.layers]),
         )
+        if self.opened:  # what is being trained changes under it
+            return made
         self._headers[name] = made
         while len(self._headers) > 8:
             self._headers.popitem(last=False)

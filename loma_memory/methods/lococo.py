@@ -9,7 +9,7 @@ hitters.
 Departs from the paper in that the cache is condensed when a turn ends; that a token's attention is what it
 received in its own turn, summed over the query heads that share the key (which also makes it right under
 grouped-query attention), and is carried along; that convolutions begin small instead of at N(0, 1); and that
-they are trained alone, on the KL from full context.
+they are trained on the KL from full context, alone or with a LoRA on the text path.
 """
 
 from __future__ import annotations

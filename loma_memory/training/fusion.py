@@ -1,6 +1,7 @@
 """Training of LoCoCo's convolutions: KL from full context, turn by turn (arXiv 2406.05317 §3.3).
 
-A convolution learns from the turn right after its use: what it condenses is taken as given.
+A convolution learns from the turn right after its use: what it condenses is taken as given. A LoRA on the
+text path may be trained with it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ from loma_memory.training.encode import Encoded
 class FusionObjective(nn.Module):
     """KL(full context ‖ cache) of the words of turns 2 and later."""
 
-    def __init__(self, loaded: LoadedModel, how: LoCoCo) -> None:
-        """`loaded`: the frozen model; `how`: the method with the convolutions to train.
+    def __init__(self, loaded: LoadedModel, how: LoCoCo, *, lora: bool = False) -> None:
+        """Set up.
+
+        Args:
+            loaded: the frozen model, with a gated LoRA where one is trained as well.
+            how: the method with the convolutions to train.
+            lora: let that LoRA act on the text that reads the cache, not on the teacher.
 
         Raises:
             UsageError: a method without convolutions.
@@ -33,7 +39,7 @@ class FusionObjective(nn.Module):
         if how.fusion is None:
             raise UsageError("there are no convolutions to train")
         self.fusion, self.how, self.model = how.fusion, how, loaded.model
-        self.reader, self.teacher = Reader(loaded, how), Reader(loaded, method("full"))
+        self.reader, self.teacher = Reader(loaded, how, opened=lora), Reader(loaded, method("full"))
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
         """Sum of KLs in nats, number of positions, and figures to log."""

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 
 from loma_memory.adapter import AdapterSettings, MemoryAdapter
+from loma_memory.adapter.adapter import CONFIG_FILE, forget_paths
+from loma_memory.adapter.adapter import NAME as LORA
+from loma_memory.adapter.gated import install_gate
 from loma_memory.data import Dialogue, read_dialogues
 from loma_memory.engine.models import LoadedModel
 from loma_memory.errors import UsageError
@@ -39,6 +42,7 @@ class MemoryRun:
         answer_weight: weight of planted answers' words; they are few beside all others.
         per_file: dialogues taken from each file.
         slots: of LoCoCo's cache.
+        lora_rank: rank of a LoRA on the text path, trained along with LoCoCo's convolutions; 0 for none.
         init: an adapter to go on from, of this method or another (its rank counts), instead of an untrained
             one.
     """
@@ -52,6 +56,7 @@ class MemoryRun:
     answer_weight: float = 8.0
     per_file: int = 6000
     slots: int = 32
+    lora_rank: int = 0
     init: Path | None = None
 
 
@@ -145,6 +150,10 @@ def _train_fusion(
     assert how.fusion is not None
     fusion = how.fusion.requires_grad_(True)
     loaded.model.requires_grad_(False)
+    begun = run.init if run.init is not None and (run.init / CONFIG_FILE).exists() else None
+    lora = _text_lora(loaded, run.lora_rank, begun) if run.lora_rank or begun is not None else None
+    if lora is not None:
+        install_gate(loaded.model, LORA)
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
     settings = AdapterSettings(method=run.method, base_digest=loaded.digest)
@@ -155,12 +164,15 @@ def _train_fusion(
         made.mkdir(parents=True, exist_ok=True)
         replace(settings, trained_tokens=before + tokens).save(made)
         fusion.save(made)
+        if lora is not None:
+            lora.save_pretrained(str(made))
+            forget_paths(made)
 
     _say_plan(report, run, groups)
     parameters = list(fusion.parameters())
     return train(
-        FusionObjective(loaded, how),
-        parameters,
+        FusionObjective(loaded, how, lora=lora is not None),
+        [*parameters, *(lora.parameters() if lora is not None else [])],
         batches,
         run.loop,
         folder,
@@ -181,20 +193,11 @@ def train_text(
     Raises:
         DataError: a file breaks the format.
     """
-    from peft import LoraConfig, PeftModel, get_peft_model
-
     groups = _groups(files, run.per_file)
     prompts = own_prompts([d for g in groups for d in g], run.loop.seed)
     own = own_answers(loaded, folder / "answers.json", prompts, progress=report)
     torch.manual_seed(run.loop.seed)
-    config = LoraConfig(
-        r=run.rank, lora_alpha=2 * run.rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    wrapped: Any
-    if run.init is None:
-        wrapped = get_peft_model(loaded.model, config)
-    else:
-        wrapped = PeftModel.from_pretrained(loaded.model, str(run.init), is_trainable=True)
+    wrapped = _text_lora(loaded, run.rank, run.init)
     weights = Weights(user=run.dialogue_weight, assistant=run.dialogue_weight, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, own=own, seed=run.loop.seed)
     objective = TextObjective(wrapped.get_base_model(), loaded.format.header_ids())
@@ -206,6 +209,16 @@ def train_text(
     return train(
         objective, list(wrapped.parameters()), batches, run.loop, folder, report=report, on_save=save
     )
+
+
+def _text_lora(loaded: LoadedModel, rank: int, init: Path | None) -> Any:
+    """A LoRA on all linear layers, to act on text; a new one or that of a folder."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    if init is not None:
+        return PeftModel.from_pretrained(loaded.model, str(init), is_trainable=True)
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(loaded.model, config)
 
 
 def _groups(files: Sequence[str | Path], per_file: int) -> list[list[Dialogue]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from loma_memory.cli import main
+from loma_memory.engine.engine import Engine
 from loma_memory.evaluation import talk
+from loma_memory.memory import MemoryState
+from loma_memory.methods.lococo import LoCoCo
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +96,27 @@ def test_every_method_with_an_adapter_can_be_trained_and_talked_to(
         told = json.loads(capsys.readouterr().out)
         assert (told["turn"], told["tokens_reread"]) == (turn, 0)
         assert told["slots"] > 0
+
+
+def test_convolutions_with_a_lora_on_text(
+    file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lococo = ["--method", "lococo", "--slots", "8"]
+    train("memory", file, tiny, tmp_path / "a", *lococo, "--lora-rank", "2", "--lr", "0.3")
+    made = tmp_path / "a" / "adapter"
+    assert json.loads((made / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    assert any("lora_B" in k and v.abs().max() > 0 for k, v in weights(tmp_path / "a").items())
+    engines = [Engine.load(tiny, adapter=made, method_name="lococo", device="cpu", dtype="float32")]
+    bare = tmp_path / "bare"
+    shutil.copytree(made, bare, ignore=shutil.ignore_patterns("adapter_*"))
+    engines.append(Engine.load(tiny, adapter=bare, method_name="lococo", device="cpu", dtype="float32"))
+    assert all(isinstance(e.method, LoCoCo) and e.method.slots == 8 for e in engines)
+    assert engines[0].fingerprint != engines[1].fingerprint
+    with_lora, without = (e.reader.run([MemoryState()], [[[7, 8, 9]]]).hidden for e in engines)
+    assert not torch.allclose(with_lora, without, atol=1e-4)
+    train("memory", file, tiny, tmp_path / "b", *lococo, "--init", str(made), "--lr", "1e-9")
+    before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
 
 
 def test_a_text_adapter_makes_its_own_answers_once(
