@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# CCM-merge with the exponential mean, from the adapter of ccm-merge.sh.
+set -euo pipefail
+source "$(dirname "$0")/common.sh"
+data=$1 out=$2 merge=$3
+train "$out" $(dialogues "$data") --method ccm-merge-ema --init "$merge" --lr 5e-4 --steps 12 --seed 60 \
+    --lengths 288 448 640 --tokens 2816 --planted 0.2
