@@ -3,5 +3,5 @@
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 data=$1 out=$2 merge=$3
-train "$out" $(dialogues "$data") --method ccm-merge-ema --init "$merge" --lr 5e-4 --steps 12 --seed 60 \
-    --lengths 288 448 640 --tokens 2816 --planted 0.2
+train "$out" $(dialogues "$data") --method ccm-merge-ema --init "$merge" --lr 5e-4 --steps 20 --seed 60 \
+    --lengths 288 448 --tokens 1408 --planted 0.2

@@ -3,5 +3,5 @@
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 data=$1 out=$2
-train "$out" $(dialogues "$data") --method ccm-merge --init "$memory" --lr 1e-3 --steps 36 --seed 51 \
-    --lengths 288 448 640 --tokens 2816 --planted 0.2
+train "$out" $(dialogues "$data") --method ccm-merge --init "$memory" --lr 1e-3 --steps 45 --seed 51 \
+    --lengths 288 448 --tokens 1408 --planted 0.2
