@@ -41,7 +41,7 @@ def plot_table(rows: Sequence[dict[str, Any]], file: str | Path) -> None:
             axes.annotate(row["method"], (kept, middle), textcoords="offset points", xytext=(6, 4))
         axes.set_xlabel("keys and values kept, KiB a turn")
         axes.set_ylabel("share of the gap recovered")
-        axes.set_xscale("symlog")
+        axes.set_xscale("symlog", linthresh=32)
 
 
 def plot_recall(results: Sequence[dict[str, Any]], file: str | Path) -> None:
