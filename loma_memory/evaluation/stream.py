@@ -71,7 +71,7 @@ def evaluate(
     ratio: float = 8.0,
     tokens: int = 2048,
     names: Sequence[str] = (),
-    fused: LoCoCo | None = None,
+    fused: Reader | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Perplexity of each text with each method.
@@ -84,7 +84,7 @@ def evaluate(
         ratio: tokens of text per slot.
         tokens: of each text.
         names: methods; all by default, LoCoCo where it has convolutions.
-        fused: LoCoCo with its convolutions, for as many slots as there is room for.
+        fused: a reader with LoCoCo, its convolutions for as many slots as there is room for.
         progress: told how many texts are done.
 
     Returns:
@@ -98,12 +98,13 @@ def evaluate(
     began = time.perf_counter()
     every = contestants(kv, zone, ratio)
     if fused is not None:
-        if fused.slots != kv - 2 * zone:
+        slots = fused.method.settings().get("slots")
+        if slots != kv - 2 * zone:
             raise UsageError(
-                f"these convolutions of lococo make a cache of {fused.slots} slots; {kv} keys and values and "
+                f"these convolutions of lococo make a cache of {slots} slots; {kv} keys and values and "
                 f"zones of {zone} leave {kv - 2 * zone}"
             )
-        every[fused.name] = fused
+        every[fused.method.name] = fused.method
     elif LoCoCo.name in names:
         raise UsageError("lococo needs convolutions trained for it: --trained lococo=FOLDER")
     for name in names:
@@ -121,7 +122,7 @@ def evaluate(
                 f"{text.id}: a text must hold at least two zones of {zone} tokens, got {len(ids)}"
             )
         losses = {
-            name: _loss(Reader(reader.loaded, how, reader.tokens if how.needs_adapter else None), ids, zone)
+            name: _loss(fused if fused and how is fused.method else _with(reader, how), ids, zone)
             for name, how in chosen.items()
         }
         scored = len(ids) - zone
@@ -142,6 +143,11 @@ def evaluate(
         "by_text": rows,
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def _with(reader: Reader, how: Method) -> Reader:
+    """The same model with another method."""
+    return Reader(reader.loaded, how, reader.tokens if how.needs_adapter else None)
 
 
 @torch.no_grad()

@@ -2,9 +2,9 @@
 
 The first turn is the prompt: a persona, a document, instructions given to `remember`. It becomes memory
 tokens; all later turns stay as they are, so memory grows with the talk. The same mask in one pass is that of
-the paper: tokens after the gist see the gist and one another, not the prompt. Departs from the paper as CCM-
-concat does from its own, and a gated LoRA learns instead of the whole net. The adapter is that of gist-
-online, which is trained on single contexts, as the paper's is.
+the paper: tokens after the gist see the gist and one another, not the prompt. Departs from the paper as
+CCM-concat does from its own, and a gated LoRA learns instead of the whole net. The adapter is that of
+gist-online, which is trained on single contexts, as the paper's is.
 """
 
 from __future__ import annotations

@@ -91,11 +91,15 @@ def train_memory(
 
     Raises:
         DataError: a file breaks the format.
-        UsageError: the method needs no adapter, or a ratio is below 1.
+        UsageError: the method needs no adapter, a ratio is below 1, or a setting is another method's.
     """
     trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
     if run.method not in trained:
         raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
+    if not METHODS[run.method].needs_weights and (run.slots != MemoryRun.slots or run.lora_rank):
+        raise UsageError(f"slots and lora_rank are settings of lococo, not of {run.method}")
+    if run.lora_rank < 0:
+        raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
     methods = [method(run.method, ratio=r) for r in run.ratios]
     groups = _groups(files, run.per_file)
     torch.manual_seed(run.loop.seed)

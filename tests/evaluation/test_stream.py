@@ -79,7 +79,7 @@ def test_lococo_needs_convolutions_for_this_many_slots() -> None:
     reader = speaking(method("ccm-concat"))
     layers, _heads, width = reader.loaded.kv_shape
     torch.manual_seed(1)
-    fused = LoCoCo(28, Fusion(layers, width, 14))
+    fused = speaking(LoCoCo(28, Fusion(layers, width, 14)))
     found = stream.evaluate(reader, [TEXT], kv=60, zone=16, tokens=200, fused=fused)
     assert list(found["perplexity"])[-1] == "lococo"
     with pytest.raises(

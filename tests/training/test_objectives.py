@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def test_targets_are_drawn_where_there_is_weight_and_by_the_seed() -> None:
     assert {objective(rows, s)[2]["ratio"] for s in range(12)} == {2.0, 6.0}
     few = [Encoded(rows[0].turns, tuple(1.0 if i == len(rows[0]) - 1 else 0.0 for i in range(len(rows[0]))))]
     assert int(objective(few, 0)[1]) == 1
+
+
+def test_what_weighs_more_counts_more() -> None:
+    adapter = with_adapter(loaded(build("llama")).model)
+    objective = MemoryObjective(adapter.model, adapter.tokens, [CCMConcat(2)], SINK, positions=10_000)
+    (row, *_) = talks()
+    last = len(row) - 1
+
+    def told(weights: Sequence[float]) -> tuple[float, float, dict[str, float]]:
+        with torch.no_grad():
+            total, count, figures = objective([Encoded(row.turns, tuple(weights))], 1)
+        return float(total), float(count), figures
+
+    whole = told(row.weights)
+    alone = told([float(i == last) for i in range(len(row))])
+    heavy = told([8.0 if i == last else w for i, w in enumerate(row.weights)])
+    assert row.weights[last] == 1.0
+    assert alone[0] > 1e-3
+    assert heavy[0] == pytest.approx(whole[0] + 7 * alone[0], rel=1e-4)
+    assert heavy[1] == whole[1] + 7
+    assert heavy[2]["answers_kl"] == pytest.approx(alone[0], rel=1e-4)
+    assert "answers" not in whole[2], "only what weighs more than 1 is an answer"
 
 
 def test_only_the_adapter_learns_and_all_of_it() -> None:

@@ -117,6 +117,10 @@ def test_convolutions_with_a_lora_on_text(
     train("memory", file, tiny, tmp_path / "b", *lococo, "--init", str(made), "--lr", "1e-9")
     before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert all((after[k].float() - before[k].float()).abs().max() < 1e-4 for k in before)
+    for wrong in (["--slots", "8"], ["--lora-rank", "2"], ["--method", "lococo", "--lora-rank", "-1"]):
+        common = ["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "c")]
+        assert main([*common, *wrong]) == 2
+    assert "lora_rank must be at least 0, got -1" in capsys.readouterr().err
 
 
 def test_a_text_adapter_makes_its_own_answers_once(

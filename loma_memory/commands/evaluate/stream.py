@@ -7,6 +7,7 @@ from typing import Any
 
 from loma_memory.commands.common import print_json, say
 from loma_memory.commands.evaluate.common import add_trained, check, declare, engine, progress, trained
+from loma_memory.errors import UsageError
 
 
 def add(tables: Any) -> None:
@@ -30,12 +31,13 @@ def _run(args: argparse.Namespace) -> int:
     check(args, zone=2, tokens=1)
     from loma_memory.data import read_dialogues
     from loma_memory.evaluation import stream
-    from loma_memory.methods.lococo import LoCoCo
 
+    folders = trained(args)
+    if set(folders) - {"lococo"}:
+        raise UsageError(f"--trained takes lococo=FOLDER here, got {args.trained}; memory's is --adapter")
     stream.contestants(args.kv, args.zone, args.ratio or 8.0)  # before a model is loaded
     texts = read_dialogues(args.files, args.limit)
-    convolutions = trained(args).get("lococo")
-    fused = None if convolutions is None else engine(args, "lococo", convolutions).reader.method
+    fused = engine(args, "lococo", folders["lococo"]).reader if folders else None
     result = stream.evaluate(
         engine(args, "ccm-stream", args.adapter).reader,
         texts,
@@ -44,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
         ratio=args.ratio or 8.0,
         tokens=args.tokens,
         names=args.method or (),
-        fused=fused if isinstance(fused, LoCoCo) else None,
+        fused=fused,
         progress=progress("texts"),
     )
     say(f"{result['texts']} texts at {args.kv} keys and values: {result['perplexity']}")
