@@ -17,16 +17,21 @@ from loma_memory.errors import AdapterError
 
 
 class Gate:
-    """The columns that hold memory tokens in the current pass; shared by all layers of a model."""
+    """The columns that an adapter acts on in the current pass; shared by all layers of a model."""
 
     columns: tuple[int, int] | None = None
+
+
+ALL_COLUMNS = (0, 1 << 62)
+"""What the gate of an adapter on the text path holds: it acts on every token."""
 
 
 class _GatedLinear(torch.autograd.Function):
     """A frozen linear layer's output with the update added in place.
 
     Written out, because autograd's own way through slices and joins copies every row of every layer
-    several times over: a seventh of a training step.
+    several times over: a seventh of a training step. Of two adapters on a layer the first computes the
+    layer's own gradient; the second, which gets no weights of the layer, passes on that of `result`.
     """
 
     @staticmethod
@@ -34,14 +39,17 @@ class _GatedLinear(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         result: Tensor,
-        w: Tensor,
+        w: Tensor | None,
         a: Tensor,
         b: Tensor,
         scale: float,
         first: int,
         last: int,
     ) -> Tensor:
-        """`result` = W·x, (B, S, out); the rows from `first` to `last` get (scale)·B·A·x as well."""
+        """The rows of `result`, (B, S, out), from `first` to `last` get (scale)·B·A·x as well.
+
+        `result` is W·x, or, without W, what another adapter made of it.
+        """
         rows = x[:, first:last]
         low = nn.functional.linear(rows, a)
         ctx.mark_dirty(result)
@@ -52,17 +60,17 @@ class _GatedLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Gradients of x, A and B; W is frozen."""
+        """Gradients of x, A and B, and of `result` where W was not given; W is frozen."""
         x, low, w, a, b = ctx.saved_tensors
         grad = grads[0]
         gated = grad[:, ctx.first : ctx.last] * ctx.scale
         down = gated @ b
-        of_x = grad @ w
+        of_x = torch.zeros_like(x) if w is None else grad @ w
         of_x[:, ctx.first : ctx.last] += down @ a
         rows = x[:, ctx.first : ctx.last]
         of_a = down.flatten(0, 1).T @ rows.flatten(0, 1)
         of_b = gated.flatten(0, 1).T @ low.flatten(0, 1)
-        return of_x, None, None, of_a, of_b, None, None, None
+        return of_x, grad if w is None else None, None, of_a, of_b, None, None, None
 
 
 class GatedVariant(LoraVariant):
@@ -95,9 +103,16 @@ class GatedVariant(LoraVariant):
         scale, base = float(module.scaling[active_adapter]), module.get_base_layer()
         dropout = module.lora_dropout[active_adapter]
         if type(base) is nn.Linear and not base.weight.requires_grad and isinstance(dropout, nn.Identity):
-            weights = (base.weight, a.to(x.dtype), b.to(x.dtype))
+            again = active_adapter != module.active_adapters[0]
             out: Tensor = _GatedLinear.apply(  # type: ignore[no-untyped-call]
-                x, result.detach(), *weights, scale, first, last
+                x,
+                result if again else result.detach(),
+                None if again else base.weight,
+                a.to(x.dtype),
+                b.to(x.dtype),
+                scale,
+                first,
+                last,
             )
             return out
         update = nn.functional.linear(dropout(x[:, first:last]), a.to(x.dtype))
@@ -140,6 +155,17 @@ def install_gate(model: nn.Module, adapter_name: str) -> Gate:
 
     for attention in attention_modules(model):
         attention.register_forward_pre_hook(set_gate, with_kwargs=True)
+    return _set_variant(model, adapter_name, gate)
+
+
+def open_gate(model: nn.Module, adapter_name: str) -> None:
+    """Let one adapter act on every token: PEFT's own sum, in the model's precision and written out."""
+    gate = Gate()
+    gate.columns = ALL_COLUMNS
+    _set_variant(model, adapter_name, gate)
+
+
+def _set_variant(model: nn.Module, adapter_name: str, gate: Gate) -> Gate:
     for layer in model.modules():
         if isinstance(layer, LoraLayer) and adapter_name in layer.lora_A:
             layer.lora_variant[adapter_name] = GatedVariant(gate)

@@ -17,7 +17,16 @@ bytes of the result would name the machine rather than the model."""
 
 def record_identity(folder: Path, identity: str) -> None:
     """Write down what the weights in `folder` were made of."""
-    (folder / IDENTITY).write_text(json.dumps({"identity": identity}) + "\n", encoding="utf-8")
+    (folder / IDENTITY).write_bytes(_identity_file(identity))
+
+
+def identity_digest(identity: str) -> str:
+    """Digest of weights by what they are made of, as `weights_digest` gives it for their folder."""
+    return "b2:" + hashlib.blake2b(_identity_file(identity), digest_size=32).hexdigest()
+
+
+def _identity_file(identity: str) -> bytes:
+    return (json.dumps({"identity": identity}) + "\n").encode()
 
 
 def weights_digest(folder: Path, model: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from loma_memory.engine import fetch
-from loma_memory.engine.digests import record_identity, weights_digest
+from loma_memory.engine.digests import identity_digest, record_identity, weights_digest
 from loma_memory.errors import AdapterError
 
 
@@ -37,16 +37,29 @@ def merge(model: Any, adapter: Path) -> Any:
         raise AdapterError(f"cannot merge the text adapter in {adapter}: {reason}") from None
 
 
+def merged_digest(plain: str, adapter: Path) -> str:
+    """Digest that the model of digest `plain` has with the adapter merged in."""
+    return identity_digest(_identity(plain, _tag(adapter)))
+
+
+def _identity(plain: str, tag: str) -> str:
+    return f"{plain}+{tag}"
+
+
+def _tag(adapter: Path) -> str:
+    weights = adapter / "adapter_model.safetensors"
+    try:
+        return hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise AdapterError(f"cannot read the text adapter {weights}: {error.strerror}") from None
+
+
 def merged(plain: Path, adapter: Path, name: str, *, progress: Callable[[str], None] | None = None) -> Path:
     """Folder of the plain model with the adapter merged in; made at the first call.
 
     The folder's name holds a digest of the adapter, so a new adapter never meets an old merge.
     """
-    weights = adapter / "adapter_model.safetensors"
-    try:
-        tag = hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise AdapterError(f"cannot read the text adapter {weights}: {error.strerror}") from None
+    tag = _tag(adapter)
     target = fetch.cache_folder() / "models" / f"{name}-{tag}"
     if (target / "config.json").exists():
         return target
@@ -58,8 +71,9 @@ def merged(plain: Path, adapter: Path, name: str, *, progress: Callable[[str], N
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
+        identity = _identity(weights_digest(plain, model), tag)  # before the sum takes its place
         merge(model, adapter).save_pretrained(made)
-        record_identity(made, f"{weights_digest(plain, None)}+{tag}")
+        record_identity(made, identity)
         AutoTokenizer.from_pretrained(plain).save_pretrained(made)
         made.chmod(0o755)
         try:
