@@ -187,8 +187,10 @@ _PLAIN: dict[str, Any] = {
 
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
-    """Silence: peft 0.21 asks for a name that transformers 5.23 deprecates, warns where we raise, and of a
-    second adapter in a model."""
+    """Silence where peft 0.21 asks for a name that transformers 5.23 deprecates, and where it warns.
+
+    It warns of missing weights, where we raise, and of a second adapter in a model.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)

@@ -139,7 +139,7 @@ class Engine:
         """An engine whose method has weights of its own."""
         from loma_memory.adapter import AdapterSettings
         from loma_memory.adapter.adapter import CONFIG_FILE
-        from loma_memory.engine.merged import merge
+        from loma_memory.engine.merged import merge, merged_digest
 
         settings = AdapterSettings.load(folder)
         if settings.method != how.name:
@@ -148,7 +148,8 @@ class Engine:
             raise AdapterError(f"the adapter in {folder} was trained on other weights")
         if (folder / CONFIG_FILE).exists():  # a LoRA on the text path, trained along
             model = merge(loaded.model, folder)
-            loaded = LoadedModel(loaded.name, model, loaded.format, loaded.digest, loaded.limit)
+            digest = merged_digest(loaded.digest, folder)
+            loaded = LoadedModel(loaded.name, model, loaded.format, digest, loaded.limit)
         layers, _heads, width = loaded.kv_shape
         how.load_weights(folder, layers, width, loaded.device)
         return cls(loaded, how, adapter_digest=_folder_digest(folder), codec_name=codec_name)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from loma_memory.data import Dialogue
 from loma_memory.engine.decode import logits
@@ -24,6 +25,9 @@ from loma_memory.methods import method
 
 _CHUNK = 512
 """Positions whose whole output distribution is held at once."""
+
+Baselines = dict[tuple[int, tuple[int, ...]], dict[str, Tensor]]
+"""What `full` and `none` read, hidden states by turn and rows, so that several methods can share it."""
 
 _FIELDS = ("tokens", "full", "none", "memory", "kl_none", "kl_memory")
 
@@ -42,6 +46,7 @@ def evaluate(
     batch: int = 16,
     seed: int = 0,
     codec: str = "raw",
+    baselines: Baselines | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The table of one method on some dialogues.
@@ -52,6 +57,7 @@ def evaluate(
         batch: conversations read together.
         seed: of the bootstrap.
         codec: how segments are stored between turns.
+        baselines: filled at the first call, used at further ones on the same model, dialogues and batch.
         progress: told how many conversations are done.
 
     Returns:
@@ -67,17 +73,21 @@ def evaluate(
     usable = [c for c in cut if len(c.turns) > 1]
     if not usable:
         raise DataError("no conversation has a second turn within the model's range")
-    readers = {
-        "full": Reader(reader.loaded, method("full")),
-        "none": Reader(reader.loaded, method("none")),
-        "memory": reader,
-    }
+    shared: Baselines = {} if baselines is None else baselines
+    readers = {"memory": reader}
+    if not shared:
+        readers |= {name: Reader(reader.loaded, method(name)) for name in ("full", "none")}
     longest = max(len(c.turns) for c in usable)
     sums = np.zeros((len(usable), longest, 2, len(_FIELDS)))
 
     def visit(step: Step) -> None:
-        if step.turn > 0:
-            _score(readers, usable, step, sums)
+        if step.turn == 0:
+            return
+        key = (step.turn, tuple(step.rows))
+        hidden = {name: done.hidden for name, done in step.passes.items()}
+        if "full" in hidden:
+            shared[key] = {name: hidden[name] for name in ("full", "none")}
+        _score(reader.model, usable, step, hidden | shared[key], sums)
 
     final = walk(readers, [c.turns for c in usable], visit, batch=batch, codec=codec, progress=progress)
     turns = sum(len(c.turns) for c in usable)
@@ -128,7 +138,11 @@ def _text(reader: Reader, dialogue: Dialogue) -> _Text:
 
 
 def _score(
-    readers: dict[str, Reader], texts: Sequence[_Text], step: Step, sums: np.ndarray[Any, Any]
+    model: Any,
+    texts: Sequence[_Text],
+    step: Step,
+    hidden: dict[str, Tensor],
+    sums: np.ndarray[Any, Any],
 ) -> None:
     """Add the losses and KLs of one turn of a batch to `sums`."""
     spots, targets, owners, speakers = [], [], [], []
@@ -141,12 +155,11 @@ def _score(
                 owners.append(i)
                 speakers.append(int(texts[i].assistant[step.turn][column]))
     where, target = torch.tensor(spots), torch.tensor(targets)
-    model = readers["full"].model
     for start in range(0, len(spots), _CHUNK):
         some, gold = where[start : start + _CHUNK], target[start : start + _CHUNK, None]
         found = {
-            name: torch.log_softmax(logits(model, done.hidden[some[:, 0], some[:, 1]]).float(), -1).cpu()
-            for name, done in step.passes.items()
+            name: torch.log_softmax(logits(model, states[some[:, 0], some[:, 1]]).float(), -1).cpu()
+            for name, states in hidden.items()
         }
         teacher = found["full"].exp()
         columns = [torch.ones(len(some))]

@@ -37,6 +37,8 @@ def compare(
 ) -> list[dict[str, Any]]:
     """The result of `eval dialogue` for each method, with `adapter` and `trained_tokens` beside it.
 
+    Methods on the same model share the passes of full context and of none.
+
     Args:
         entrants: made one after the other, so that one model at a time is in memory.
         dialogues: conversations, the same for all.
@@ -46,9 +48,17 @@ def compare(
         progress: told how many conversations of a method are done.
     """
     rows = []
+    known: dict[str, dialogue.Baselines] = {}
     for enter in entrants:
         entrant = enter()
-        row = dialogue.evaluate(entrant.reader, dialogues, batch=batch, seed=seed, progress=progress)
+        row = dialogue.evaluate(
+            entrant.reader,
+            dialogues,
+            batch=batch,
+            seed=seed,
+            baselines=known.setdefault(entrant.reader.loaded.digest, {}),
+            progress=progress,
+        )
         row["adapter"] = entrant.adapter
         row["trained_tokens"] = entrant.trained_tokens
         rows.append(row)

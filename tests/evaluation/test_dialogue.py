@@ -11,26 +11,17 @@ import pytest
 import torch
 from families import build, loaded
 from programs import reader_of
-from speaking import served, speaking
+from speaking import served, short, speaking
 
-from loma_memory.data import Dialogue, Message
+from loma_memory.data import Dialogue
 from loma_memory.engine.models import LoadedModel
 from loma_memory.engine.reader import Reader
 from loma_memory.errors import DataError
-from loma_memory.evaluation import dialogue, talk
+from loma_memory.evaluation import dialogue
 from loma_memory.evaluation.walk import Step, walk, within
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
 from loma_memory.methods.ccm_concat import CCMConcat
-
-
-def short(count: int = 5) -> list[Dialogue]:
-    """Dialogues of two to five turns."""
-    made = []
-    for i, d in enumerate(talk.dialogues()[:count]):
-        turns = tuple(tuple(Message(m.role, m.text[:14]) for m in t) for t in d.turns[: 2 + i % 4])
-        made.append(Dialogue(d.id, turns))
-    return made
 
 
 @cache

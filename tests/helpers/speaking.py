@@ -10,8 +10,10 @@ from families import with_adapter
 from programs import reader_of
 from tiny_chat import byte_tokenizer, tiny_model
 
+from loma_memory.data import Dialogue, Message
 from loma_memory.engine.models import LoadedModel, prepare
 from loma_memory.engine.reader import Reader
+from loma_memory.evaluation import talk
 from loma_memory.methods import Method
 
 
@@ -33,3 +35,12 @@ def speaking(how: Method) -> Reader:
     """A reader of that model."""
     known, tokens = served()
     return reader_of(known, how, tokens)
+
+
+def short(count: int = 5) -> list[Dialogue]:
+    """Dialogues of two to five turns."""
+    made = []
+    for i, d in enumerate(talk.dialogues()[:count]):
+        turns = tuple(tuple(Message(m.role, m.text[:14]) for m in t) for t in d.turns[: 2 + i % 4])
+        made.append(Dialogue(d.id, turns))
+    return made
