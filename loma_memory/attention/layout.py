@@ -38,6 +38,7 @@ class TokenLayout:
         index: place of a text token in the text; of a memory token in its segment; of a token that restates,
             the place of the text token that it stands for.
         position: rotary position.
+        weight: share of a token of text in the memory of its message, (S,) float64; see `memory.positions`.
     """
 
     kind: Tensor
@@ -45,6 +46,7 @@ class TokenLayout:
     message: Tensor
     index: Tensor
     position: Tensor
+    weight: Tensor
 
     def __len__(self) -> int:
         return int(self.kind.shape[0])
@@ -53,8 +55,15 @@ class TokenLayout:
         return TokenLayout(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @staticmethod
-    def of(kind: int, turn: int, message: int, positions: Sequence[int], start: int = 0) -> TokenLayout:
-        """A run of tokens of one kind in one message, numbered from `start`."""
+    def of(
+        kind: int,
+        turn: int,
+        message: int,
+        positions: Sequence[int],
+        start: int = 0,
+        weights: Sequence[float] | None = None,
+    ) -> TokenLayout:
+        """A run of tokens of one kind in one message, numbered from `start`; they weigh 1 each by default."""
         n = len(positions)
         return TokenLayout(
             torch.full((n,), kind),
@@ -62,6 +71,9 @@ class TokenLayout:
             torch.full((n,), message),
             torch.arange(start, start + n),
             torch.as_tensor(positions, dtype=torch.int64).reshape(n),
+            torch.ones(n, dtype=torch.float64)
+            if weights is None
+            else torch.tensor(weights, dtype=torch.float64).reshape(n),
         )
 
     @staticmethod

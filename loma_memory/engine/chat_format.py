@@ -9,9 +9,11 @@ user types can open or close a message.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loma_memory.engine.pieces import Pieces
 from loma_memory.errors import ModelError, UsageError
 
 _MARKS = ("qQx1zZ", "qQx2zZ", "qQx3zZ", "qQx4zZ")
@@ -34,6 +36,7 @@ class ChatFormat:
     suffixes: dict[str, str]
     stop_ids: tuple[int, ...]
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _pieces: list[Pieces] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatFormat:
@@ -91,6 +94,13 @@ class ChatFormat:
         with self._lock:
             ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=split).input_ids
         return list(ids)
+
+    def weigh(self, ids: Sequence[int]) -> list[float]:
+        """How much each token of a message weighs where memory is placed; see `engine.pieces`."""
+        with self._lock:
+            if not self._pieces:
+                self._pieces.append(Pieces(self.tokenizer))
+        return self._pieces[0](ids)
 
     def header_ids(self) -> list[int]:
         """Tokens of the sink: the header, or one begin token where the template has none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,15 @@ from torch import Tensor
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT, TokenLayout
 from loma_memory.attention.layout import REPEAT, RETELL
+from loma_memory.memory.positions import parts
+from loma_memory.methods import Method
+
+
+def weigh(
+    method: Method, weights: Callable[[Sequence[int]], list[float]] | None, message: Sequence[int]
+) -> list[float]:
+    """What each token of a message weighs to a method: 1, unless it places memory by weight."""
+    return weights(message) if method.weighs and weights is not None else [1.0] * len(message)
 
 
 def spans(layout: TokenLayout, text_width: int) -> Tensor:
@@ -29,7 +38,7 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
     for message in sorted(set(memory.message[memory.kind == MEMORY].tolist())):
         rows = ((memory.kind == MEMORY) & (memory.message == message)).nonzero().flatten()
         columns = ((text.kind == TEXT) & (text.message == message)).nonzero().flatten()
-        part = torch.arange(len(columns)) * len(rows) // len(columns)
+        part = torch.tensor(parts(text.weight[columns].tolist(), len(rows)), dtype=torch.int64)
         matrix[rows[part], columns] = 1.0
     told = memory.kind == RETELL
     same = text.message[None] == memory.message[told, None]

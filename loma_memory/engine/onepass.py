@@ -6,13 +6,14 @@ every row are one slice, so the adapter works on contiguous columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
+from loma_memory.engine.inputs import weigh
 from loma_memory.engine.reader import Turn
 from loma_memory.errors import UsageError
 from loma_memory.methods import Method
@@ -44,6 +45,7 @@ def lay_out(
     batch: Sequence[Conversation],
     multiple: int = 1,
     *,
+    weights: Callable[[Sequence[int]], list[float]] | None = None,
     restate: bool = False,
 ) -> OnePass:
     """Lay conversations out for one pass.
@@ -53,6 +55,7 @@ def lay_out(
         sink_ids: ids of the sink.
         batch: conversations as turns of messages of token ids.
         multiple: round T and M up to a multiple of this, so that shapes repeat.
+        weights: weighs the tokens of a message, for methods that place memory by weight.
         restate: add tokens that restate every message, behind the memory tokens.
 
     Raises:
@@ -70,10 +73,12 @@ def lay_out(
         for t, turn in enumerate(conversation):
             for message in turn:
                 start = len(sink_ids) + offset
-                text.append(TokenLayout.of(TEXT, t, number, range(start, start + len(message)), offset))
+                weight = weigh(method, weights, message)
+                at = range(start, start + len(message))
+                text.append(TokenLayout.of(TEXT, t, number, at, offset, weight))
                 if restate and method.restates is not None:
                     again.append(_as_kind(text[-1], method.restates))
-                memory.append(TokenLayout.of(MEMORY, t, number, method.memory_positions(start, len(message))))
+                memory.append(TokenLayout.of(MEMORY, t, number, method.memory_positions(start, weight)))
                 flat.extend(message)
                 offset += len(message)
                 number += 1

@@ -19,7 +19,7 @@ from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT, AttentionCall, TokenLayout
 from loma_memory.attention.layout import SINK
 from loma_memory.attention.rotary import move_keys
-from loma_memory.engine.inputs import embed
+from loma_memory.engine.inputs import embed, weigh
 from loma_memory.engine.models import LoadedModel
 from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState, Segment
@@ -280,14 +280,15 @@ class Reader:
         slots = state.layout()
         stored = slots.position
         placed, start = place(stored, state.text_tokens, self.sink, new_tokens, self.loaded.limit)
-        slots = TokenLayout(slots.kind, slots.turn, slots.message, slots.index, placed)
+        slots = replace(slots, position=placed)
         texts, memories, offset = [], [], 0
         for i, message in enumerate(turn):
             at = range(start + offset, start + offset + len(message))
             number = state.messages + i
-            texts.append(TokenLayout.of(TEXT, state.turns, number, at, state.text_tokens + offset))
+            weights = weigh(self.method, self.loaded.format.weigh, message)
+            texts.append(TokenLayout.of(TEXT, state.turns, number, at, state.text_tokens + offset, weights))
             if write:
-                spots = self.method.memory_positions(start + offset, len(message))
+                spots = self.method.memory_positions(start + offset, weights)
                 memories.append(TokenLayout.of(MEMORY, state.turns, number, spots))
             offset += len(message)
         nothing = TokenLayout.of(MEMORY, 0, 0, [])

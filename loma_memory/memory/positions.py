@@ -7,6 +7,8 @@ are shared evenly. Each is a function of the state alone, so it needs no memory 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, arange
 
 
@@ -20,6 +22,45 @@ def spread(start: int, length: int, count: int) -> list[int]:
         return []
     rho = length / count
     return [start + min(length - 1, int(rho * j + (rho - 1) / 2 + 0.5)) for j in range(count)]
+
+
+def parts(weights: Sequence[float], count: int) -> list[int]:
+    """Which of `count` consecutive parts of about equal weight each token of a text belongs to.
+
+    Part j ends with the first token at which j + 1 shares of the weight are reached; no part is empty
+    while there are tokens enough. Of equal weights the parts are equally long, to a token.
+    """
+    length, whole, reached = len(weights), sum(weights), 0.0
+    if count >= length:
+        return [i * count // length for i in range(length)]
+    found, part = [], 0
+    for i, weight in enumerate(weights):
+        reached += weight
+        found.append(part)
+        last = part == count - 1
+        full = reached * count >= whole * (part + 1) * (1 - 1e-12)
+        if not last and (full or length - 1 - i == count - 1 - part):
+            part += 1
+    return found
+
+
+def spread_by_weight(start: int, weights: Sequence[float], count: int) -> list[int]:
+    """`count` positions over the text at `start`, each where half the weight of its part is reached.
+
+    Of equal weights they are those of `spread`.
+    """
+    if count >= len(weights) or len(set(weights)) < 2:
+        return spread(start, len(weights), count)
+    spots, of = [], parts(weights, count)
+    for part in range(count):
+        own = [i for i, p in enumerate(of) if p == part]
+        half, reached = sum(weights[i] for i in own) / 2, 0.0
+        for i in own:
+            reached += weights[i]
+            if reached >= half:
+                spots.append(start + i)
+                break
+    return spots
 
 
 def place(own: Tensor, text_tokens: int, sink: int, new_tokens: int, limit: int) -> tuple[Tensor, int]:

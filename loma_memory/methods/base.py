@@ -59,6 +59,9 @@ class Method(ABC):
     aligned: ClassVar[bool] = False
     """Whether training also aligns what queries read from memory with what they would read from the text."""
 
+    weighs: ClassVar[bool] = False
+    """Whether memory tokens stand where the weight of a message is, instead of evenly."""
+
     restates: ClassVar[int | None] = None
     """Kind of the tokens that restate a message from its slots; None for methods that cannot."""
 
@@ -67,12 +70,12 @@ class Method(ABC):
     def create(cls, ratio: float | None) -> Self:
         """The method at a ratio (tokens of text per slot); None for its default."""
 
-    def memory_positions(self, start: int, length: int) -> list[int]:
+    def memory_positions(self, start: int, weights: Sequence[float]) -> list[int]:
         """Positions of the memory tokens that follow a message.
 
         Args:
             start: rotary position of the message's first token.
-            length: tokens of the message, role markers included.
+            weights: of the tokens of the message, role markers included; all 1 unless `weighs` is set.
 
         Returns:
             One position a memory token; empty for methods without memory tokens.

@@ -13,6 +13,7 @@ that restates where the text token stood.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -29,6 +30,7 @@ class LoMA(CCMConcat):
     """One memory token for `ratio` tokens of text, 4 by default, trained to restate them."""
 
     name: ClassVar[str] = "loma"
+    weighs: ClassVar[bool] = False
     restates: ClassVar[int | None] = REPEAT
 
     def __init__(self, ratio: float = 4.0) -> None:
@@ -39,12 +41,13 @@ class LoMA(CCMConcat):
         """
         super().__init__(ratio)
 
-    def slots_for(self, length: int) -> int:
+    def slots_for(self, length: float) -> int:
         """One for every part of `ratio` tokens, the last one included: none of the text goes without."""
         return max(1, math.ceil(length / self.ratio - _ROUNDING))
 
-    def memory_positions(self, start: int, length: int) -> list[int]:
+    def memory_positions(self, start: int, weights: Sequence[float]) -> list[int]:
         """The end of each part of the text."""
+        length = len(weights)
         inner = range(1, self.slots_for(length))
         return [start + int(j * self.ratio + _ROUNDING) - 1 for j in inner] + [start + length - 1]
 

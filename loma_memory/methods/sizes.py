@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from loma_memory.memory.positions import spread
@@ -24,7 +25,7 @@ class Proportional(Method):
         """The method at `ratio`, 8 by default."""
         return cls() if ratio is None else cls(ratio)
 
-    def slots_for(self, length: int) -> int:
+    def slots_for(self, length: float) -> int:
         """Slots of a message of `length` tokens."""
         return max(1, int(length / self.ratio + 0.5))
 
@@ -45,9 +46,9 @@ class Fixed(Method):
         """The number of slots is fixed; a ratio is ignored, so that methods can be compared at one ratio."""
         return cls()
 
-    def memory_positions(self, start: int, length: int) -> list[int]:
+    def memory_positions(self, start: int, weights: Sequence[float]) -> list[int]:
         """`slots` positions spread over the message; a short message has several at one position."""
-        return spread(start, length, self.slots)
+        return spread(start, len(weights), self.slots)
 
     def settings(self) -> dict[str, Any]:
         """Name and number of slots."""

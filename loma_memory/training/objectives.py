@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -94,6 +94,7 @@ class MemoryObjective(nn.Module):
         sink: Sequence[int],
         positions: int = 1024,
         teacher: Any = None,
+        weights: Callable[[Sequence[int]], list[float]] | None = None,
     ) -> None:
         """Set up.
 
@@ -104,11 +105,13 @@ class MemoryObjective(nn.Module):
             sink: header tokens of every row.
             positions: targets sampled a step.
             teacher: the frozen model to learn from, where the text path of `model` is trained too.
+            weights: weighs the tokens of a message, for methods that place memory by weight.
         """
         super().__init__()
         self.model, self.tokens, self.methods = model, tokens, [m.taught() for m in methods]
         self.sink, self.positions = list(sink), positions
         self.teacher = model if teacher is None else teacher
+        self.weights = weights
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
         """Weighted sum of KLs in nats, the sum of weights, and figures to log.
@@ -120,7 +123,8 @@ class MemoryObjective(nn.Module):
         method = self.methods[int(torch.randint(len(self.methods), (1,), generator=draw))]
         decoder, device = self.model.get_decoder(), self.model.device
         restate = method.restates is not None
-        one = lay_out(method, self.sink, [e.turns for e in batch], multiple=32, restate=restate)
+        turns = [e.turns for e in batch]
+        one = lay_out(method, self.sink, turns, multiple=32, weights=self.weights, restate=restate)
         weight = torch.zeros(one.ids.shape)
         for b, encoded in enumerate(batch):
             weight[b, len(self.sink) : len(self.sink) + len(encoded)] = torch.tensor(encoded.weights)

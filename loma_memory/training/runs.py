@@ -137,7 +137,9 @@ def train_memory(
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
     teacher = None if text is None else loaded.model
-    objective = MemoryObjective(adapter.model, adapter.tokens, methods, sink, run.positions, teacher)
+    objective = MemoryObjective(
+        adapter.model, adapter.tokens, methods, sink, run.positions, teacher, loaded.format.weigh
+    )
 
     before = adapter.settings.trained_tokens
 

@@ -153,6 +153,10 @@ class FakeFormat:
         """The sink's tokens."""
         return list(self.sink)
 
+    def weigh(self, ids: Sequence[int]) -> list[float]:
+        """Weights that differ from token to token."""
+        return [1.0 + 3.0 * (i % 3 == 0) for i in ids]
+
 
 def loaded(model: Any, sink: Sequence[int] = (1, 5, 9), stops: Sequence[int] = (2,)) -> LoadedModel:
     """The model as the engine holds it."""

@@ -99,7 +99,8 @@ def one_pass(
         shift: negative control: memory tokens stand so many positions too far.
         products: attend by plain products.
     """
-    one = lay_out(reader.method, reader.sink_ids, conversations, multiple)
+    weigh = reader.loaded.format.weigh
+    one = lay_out(reader.method, reader.sink_ids, conversations, multiple, weights=weigh)
     call, positions = one.call, one.call.query_positions
     assert positions is not None
     assert call.key_positions is not None

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loma_memory.memory.positions import place, spread
+from loma_memory.memory.positions import parts, place, spread, spread_by_weight
 
 
 @given(st.integers(0, 10_000), st.integers(1, 500), st.integers(1, 500))
@@ -34,6 +34,48 @@ def test_spread_by_hand() -> None:
     assert spread(0, 3, 1) == [1]
     assert spread(5, 0, 3) == []
     assert spread(5, 3, 0) == []
+
+
+WEIGHTS = st.lists(st.sampled_from([0.2, 0.6, 1.0, 4.0]), min_size=1, max_size=60)
+
+
+@given(WEIGHTS, st.integers(1, 60))
+def test_parts_are_runs_of_about_equal_weight(weights: list[float], count: int) -> None:
+    found = parts(weights, count)
+    assert len(found) == len(weights)
+    assert found == sorted(found)
+    if count <= len(weights):
+        assert sorted(set(found)) == list(range(count)), "none is empty"
+    else:
+        assert len(set(found)) == len(weights), "each token has one of its own"
+    heavy = [sum(w for w, p in zip(weights, found, strict=True) if p == part) for part in range(count)]
+    alone = [found.count(part) == 1 for part in range(count)]
+    # A part that is more than a token heavier than its share had to take what was left over.
+    share = sum(weights) / count
+    assert all(h <= share + 2 * max(weights) or a for h, a in zip(heavy[:-1], alone[:-1], strict=True))
+
+
+@given(st.integers(1, 80), st.integers(1, 80), st.floats(0.1, 9))
+def test_of_equal_weights_parts_are_equally_long(length: int, count: int, weight: float) -> None:
+    assert parts([weight] * length, count) == [i * count // length for i in range(length)]
+    assert spread_by_weight(7, [weight] * length, count) == spread(7, length, count)
+
+
+@given(st.integers(0, 500), WEIGHTS, st.integers(1, 60))
+def test_each_slot_stands_in_its_part(start: int, weights: list[float], count: int) -> None:
+    spots = spread_by_weight(start, weights, count)
+    assert len(spots) == count
+    if count <= len(weights):
+        assert [parts(weights, count)[s - start] for s in spots] == list(range(count))
+
+
+def test_rare_words_get_slots_of_their_own_by_hand() -> None:
+    #          my   name  is   T    ams  in   .
+    weights = [0.6, 0.6, 0.6, 4.0, 4.0, 4.0, 0.2]
+    assert parts(weights, 3) == [0, 0, 0, 0, 1, 2, 2]
+    assert spread_by_weight(10, weights, 3) == [13, 14, 15]
+    assert parts([4.0, 0.2, 0.2], 3) == [0, 1, 2], "Every part gets a token, however light."
+    assert parts([0.2, 0.2, 4.0], 2) == [0, 0, 1]
 
 
 @st.composite

@@ -64,7 +64,9 @@ def test_the_loss_is_the_kl_that_turn_by_turn_reading_shows(family: str) -> None
     ]
     full = log_likelihoods(reader_of(known, method("full")), inner)
     for how in (method("full"), method("none"), CCMConcat(2)):
-        objective = MemoryObjective(adapter.model, adapter.tokens, [how], SINK, positions=10_000)
+        objective = MemoryObjective(
+            adapter.model, adapter.tokens, [how], SINK, positions=10_000, weights=known.format.weigh
+        )
         total, count, figures = objective(inner, 3)
         got = log_likelihoods(reader_of(known, how, adapter.tokens), inner)
         expected = (full.exp() * (full - got)).sum()
