@@ -187,15 +187,10 @@ _PLAIN: dict[str, Any] = {
 
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
-    """Silence where peft 0.21 asks for a name that transformers 5.23 deprecates, and where it warns.
-
-    It warns of missing weights, where we raise, and of a second adapter in a model.
-    """
+    """Silence: peft 0.21 asks for a name that transformers 5.23 deprecates, and warns where we raise."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
-        warnings.filterwarnings("ignore", "You are trying to modify a model with PEFT", UserWarning)
-        warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
         yield
 
 

@@ -30,8 +30,7 @@ class _GatedLinear(torch.autograd.Function):
     """A frozen linear layer's output with the update added in place.
 
     Written out, because autograd's own way through slices and joins copies every row of every layer
-    several times over: a seventh of a training step. Of two adapters on a layer the first computes the
-    layer's own gradient; the second, which gets no weights of the layer, passes on that of `result`.
+    several times over: a seventh of a training step.
     """
 
     @staticmethod
@@ -39,17 +38,14 @@ class _GatedLinear(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         result: Tensor,
-        w: Tensor | None,
+        w: Tensor,
         a: Tensor,
         b: Tensor,
         scale: float,
         first: int,
         last: int,
     ) -> Tensor:
-        """The rows of `result`, (B, S, out), from `first` to `last` get (scale)·B·A·x as well.
-
-        `result` is W·x, or, without W, what another adapter made of it.
-        """
+        """`result` = W·x, (B, S, out); the rows from `first` to `last` get (scale)·B·A·x as well."""
         rows = x[:, first:last]
         low = nn.functional.linear(rows, a)
         ctx.mark_dirty(result)
@@ -60,17 +56,17 @@ class _GatedLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Gradients of x, A and B, and of `result` where W was not given; W is frozen."""
+        """Gradients of x, A and B; W is frozen."""
         x, low, w, a, b = ctx.saved_tensors
         grad = grads[0]
         gated = grad[:, ctx.first : ctx.last] * ctx.scale
         down = gated @ b
-        of_x = torch.zeros_like(x) if w is None else grad @ w
+        of_x = grad @ w
         of_x[:, ctx.first : ctx.last] += down @ a
         rows = x[:, ctx.first : ctx.last]
         of_a = down.flatten(0, 1).T @ rows.flatten(0, 1)
         of_b = gated.flatten(0, 1).T @ low.flatten(0, 1)
-        return of_x, grad if w is None else None, None, of_a, of_b, None, None, None
+        return of_x, None, None, of_a, of_b, None, None, None
 
 
 class GatedVariant(LoraVariant):
@@ -103,16 +99,9 @@ class GatedVariant(LoraVariant):
         scale, base = float(module.scaling[active_adapter]), module.get_base_layer()
         dropout = module.lora_dropout[active_adapter]
         if type(base) is nn.Linear and not base.weight.requires_grad and isinstance(dropout, nn.Identity):
-            again = active_adapter != module.active_adapters[0]
+            weights = (base.weight, a.to(x.dtype), b.to(x.dtype))
             out: Tensor = _GatedLinear.apply(  # type: ignore[no-untyped-call]
-                x,
-                result if again else result.detach(),
-                None if again else base.weight,
-                a.to(x.dtype),
-                b.to(x.dtype),
-                scale,
-                first,
-                last,
+                x, result.detach(), *weights, scale, first, last
             )
             return out
         update = nn.functional.linear(dropout(x[:, first:last]), a.to(x.dtype))

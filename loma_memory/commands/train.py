@@ -47,11 +47,6 @@ def add(commands: Any) -> None:
     memory.add_argument(
         "--text-adapter", metavar="FOLDER", help="ordinary LoRA to merge into the model first"
     )
-    memory.add_argument(
-        "--teach-text",
-        action="store_true",
-        help="train that LoRA too, so that text learns to read memory; FOLDER/text gets it",
-    )
     memory.add_argument("--planted", type=float, default=0.3, help="share of rows with planted facts")
     memory.add_argument("--slots", type=int, default=32, help="of lococo's cache (default: %(default)s)")
     memory.add_argument(
@@ -104,13 +99,10 @@ def _text(args: argparse.Namespace) -> int:
 
 def _memory(args: argparse.Namespace) -> int:
     folder = _prepare(args)
-    if args.teach_text and args.text_adapter is None:
-        raise UsageError("--teach-text trains the LoRA of --text-adapter, and none was given")
     from loma_memory.engine.models import load
     from loma_memory.training.batches import Mixture
     from loma_memory.training.loop import LoopSettings
     from loma_memory.training.runs import MemoryRun, train_memory
-    from loma_memory.training.text_path import TextPath
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
     mixture = Mixture(tuple(args.lengths), args.tokens, planted=args.planted, curriculum=45)
@@ -127,9 +119,5 @@ def _memory(args: argparse.Namespace) -> int:
     loaded = load(
         args.model, device=args.device, dtype=args.dtype, text_adapter=args.text_adapter, progress=say
     )
-    text = None
-    if args.teach_text:
-        plain = load(args.model, device=args.device, dtype=args.dtype, progress=say)
-        text = TextPath(plain, Path(args.text_adapter))
-    train_memory(loaded, args.files, run, folder, say, text)
+    train_memory(loaded, args.files, run, folder, say)
     return _finish(args, folder)

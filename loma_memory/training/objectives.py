@@ -33,18 +33,6 @@ def _causal(ids: Tensor) -> AttentionCall:
     )
 
 
-SHOWN = 0.15
-"""Share of rows that see all text while the text path learns to read memory."""
-
-
-def _show_all(one: OnePass, rows: Tensor) -> None:
-    """Let the text of some rows see all text before it instead of memory."""
-    width, mask = one.text_width, one.call.mask
-    assert mask is not None
-    mask[rows, :, :width] = False
-    mask[rows, :, :width, :width] = torch.ones(width, width, dtype=torch.bool).tril()
-
-
 class TextObjective(nn.Module):
     """Weighted cross-entropy of the next token, for an ordinary LoRA on the text path (CCM step 1)."""
 
@@ -82,8 +70,7 @@ class MemoryObjective(nn.Module):
     The teacher is the same frozen net without memory tokens and with all text in view, so every turn of
     the one pass teaches (cf. CCM arXiv 2312.03414 §3.2, which uses hard labels of the last output). Methods
     that restate add the cross-entropy of as many restated tokens (arXiv 2401.09486: a plain sum), aligned
-    ones what queries read from memory (arXiv 2609.37587). Where the text path is trained as well, the
-    teacher is a net of its own, and some rows see all text, so that this reading is kept.
+    ones what queries read from memory (arXiv 2609.37587).
     """
 
     def __init__(
@@ -93,7 +80,6 @@ class MemoryObjective(nn.Module):
         methods: Sequence[Method],
         sink: Sequence[int],
         positions: int = 1024,
-        teacher: Any = None,
         weights: Callable[[Sequence[int]], list[float]] | None = None,
     ) -> None:
         """Set up.
@@ -104,13 +90,11 @@ class MemoryObjective(nn.Module):
             methods: the method at each ratio to train; one is drawn a step.
             sink: header tokens of every row.
             positions: targets sampled a step.
-            teacher: the frozen model to learn from, where the text path of `model` is trained too.
             weights: weighs the tokens of a message, for methods that place memory by weight.
         """
         super().__init__()
         self.model, self.tokens, self.methods = model, tokens, [m.taught() for m in methods]
         self.sink, self.positions = list(sink), positions
-        self.teacher = model if teacher is None else teacher
         self.weights = weights
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
@@ -134,8 +118,6 @@ class MemoryObjective(nn.Module):
         rows, columns = picked // weight.shape[1], picked % weight.shape[1]
         weight = weight.flatten()[picked].to(device)
         total = weight.sum()
-        if self.teacher is not self.model:
-            _show_all(one, torch.rand(len(batch), generator=draw) < SHOWN)
         call = one.call.to(device)
         layers = spread_layers(len(decoder.layers)) if method.aligned else []
         call.readings = dict.fromkeys(layers)
@@ -144,12 +126,10 @@ class MemoryObjective(nn.Module):
         with torch.no_grad():
             plain = _causal(ids)
             plain.readings = dict.fromkeys(layers)
-            told = (
-                self.teacher.get_decoder()(
-                    input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
-                )
+            teacher = decoder(
+                input_ids=ids, attention_mask=plain.mask, use_cache=False, loma=plain
             ).last_hidden_state[rows, columns - 1]
-            target = torch.log_softmax(logits(self.teacher, told).float(), dim=-1)
+            target = torch.log_softmax(logits(self.model, teacher).float(), dim=-1)
         states = decoder(
             inputs_embeds=embed(self.model, self.tokens, ids, one.layouts),
             attention_mask=call.mask,

@@ -24,7 +24,6 @@ from loma_memory.training.fusion import FusionObjective
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
 from loma_memory.training.prompts import own_answers, own_prompts
-from loma_memory.training.text_path import TextPath
 
 Report = Callable[[str], None]
 
@@ -86,23 +85,9 @@ class TextRun:
 
 
 def train_memory(
-    loaded: LoadedModel,
-    files: Sequence[str | Path],
-    run: MemoryRun,
-    folder: Path,
-    report: Report = print,
-    text: TextPath | None = None,
+    loaded: LoadedModel, files: Sequence[str | Path], run: MemoryRun, folder: Path, report: Report = print
 ) -> list[dict[str, Any]]:
     """Train a memory adapter; `folder/adapter` holds it after every checkpoint.
-
-    Args:
-        loaded: the model that memory is for, and the teacher.
-        files: conversations.
-        run: settings.
-        folder: gets adapter, log and checkpoint.
-        report: told one line a step.
-        text: the text adapter of `loaded`, to be trained as well; `folder/text` holds it, and the memory
-            adapter is for the model with that one merged in.
 
     Raises:
         DataError: a file breaks the format.
@@ -122,30 +107,27 @@ def train_memory(
         return _train_fusion(loaded, groups, run, folder, report)
     wanted = METHODS[run.method].adapter_of or run.method
     repeat_rows = int(METHODS[run.method].restates is not None)
-    model = loaded.model if text is None else text.model
     if run.init is None:
         settings = AdapterSettings(method=wanted, rank=run.rank, alpha=run.rank, repeat_rows=repeat_rows)
-        adapter = MemoryAdapter.create(model, settings)
+        adapter = MemoryAdapter.create(loaded.model, settings)
     else:
-        adapter = MemoryAdapter.load(model, run.init, trainable=True)
+        adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
         if adapter.settings.method != wanted:
             report(f"begins with what was learned for {adapter.settings.method}")
             adapter.become(wanted, repeat_rows)
-    if text is not None:
-        text.open()
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
-    teacher = None if text is None else loaded.model
     objective = MemoryObjective(
-        adapter.model, adapter.tokens, methods, sink, run.positions, teacher, loaded.format.weigh
+        adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh
     )
 
     before = adapter.settings.trained_tokens
 
     def save(tokens: int) -> None:
-        digest = loaded.digest if text is None else text.save(folder)
-        adapter.settings = replace(adapter.settings, base_digest=digest, trained_tokens=before + tokens)
+        adapter.settings = replace(
+            adapter.settings, base_digest=loaded.digest, trained_tokens=before + tokens
+        )
         adapter.save(folder / "adapter", dtype=torch.bfloat16)
 
     _say_plan(report, run, groups)
