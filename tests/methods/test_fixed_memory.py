@@ -161,7 +161,7 @@ def test_a_gist_stands_for_the_first_turn_alone() -> None:
     for turn in ([[7, 8, 9, 30, 31, 32]], [[11, 12, 40]], [[50, 51]]):
         _, (state,) = r.remember([state], [turn])
     assert [s.kind for s in state.segments] == [MEMORY, TEXT, TEXT]
-    assert [s.slots for s in state.segments] == [4, 3, 2], "six tokens that weigh twelve, at 3:1"
+    assert [s.slots for s in state.segments] == [2, 3, 2]
 
 
 def test_training_shows_gist_online_one_context_at_a_time() -> None:
