@@ -186,7 +186,8 @@ def test_another_ratio_never_uses_the_old_memory(
         session.refresh()
         assert not session.restored
         assert session.tokens_reread == session.state.text_tokens
-        assert session.state.text_tokens / session.state.slots == pytest.approx(2, rel=0.1)
+        # To a tokenizer of bytes all text is pieces, which weigh half as much again as there are tokens.
+        assert session.state.text_tokens / session.state.slots == pytest.approx(2 / 1.5, rel=0.1)
 
 
 def test_two_processes_on_one_session(make: Make) -> None:

@@ -2,8 +2,8 @@
 
 Gisting (arXiv 2304.08467) learns to compress one context; used online, each turn is such a context and the
 memory of all of them is shown at once (arXiv 2312.03414 §4, non-recurrent `concat`), with memory tokens
-spread evenly. What it learned from
-single contexts has to hold for many: CCM's argument for training on memory that grows.
+spread evenly. What it learned from single contexts has to hold for many: CCM's argument for training on
+memory that grows.
 """
 
 from __future__ import annotations

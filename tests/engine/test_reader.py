@@ -87,7 +87,7 @@ def test_sessions_of_different_age_in_one_batch() -> None:
 
 def test_a_segment_a_message() -> None:
     reader = reader_for(CCMConcat(4))
-    _, states = reader.remember([MemoryState()], [[[5] * 8, [6] * 3, [7] * 17]])
+    _, states = reader.remember([MemoryState()], [[[5] * 8, [8] * 3, [7] * 17]])
     assert [s.slots for s in states[0].segments] == [2, 1, 4]
     assert [s.text_tokens for s in states[0].segments] == [8, 3, 17]
     assert [s.kind for s in states[0].segments] == [MEMORY] * 3
