@@ -1,9 +1,9 @@
 """Text without end at equal keys and values: perplexity of long texts, read zone by zone (CCM Figure 8).
 
-A zone sees itself and the zone before it as text, and of what is older what a method keeps: a zone is
-compressed when it is no longer the last but one (in CCM's stream, too, the window's oldest 64 tokens are).
-Every method gets the same number of keys and values besides the sink: the window so many tokens of text, the
-others two zones and slots for the rest. The zone before is read again with the next; what is kept is as if it
+A zone sees itself and some zones before it as text, and of what is older what a method keeps: the oldest zone
+of this text is compressed when a new one comes (in CCM's stream, too, the window's oldest tokens are). Every
+method gets the same number of keys and values besides the sink: the window so many tokens of text, the others
+less text and slots for the rest. The zones before are read again with the next; what is kept is as if they
 had stayed in the cache.
 """
 
@@ -40,19 +40,19 @@ class _Queue(HeavyHitter):
         return newest(state.with_turn(segments), self.most)
 
 
-def contestants(kv: int, zone: int, ratio: float) -> dict[str, Method]:
-    """The methods at `kv` keys and values; `full` and `none` for comparison.
+def contestants(kv: int, zone: int, text: int, ratio: float) -> dict[str, Method]:
+    """The methods at `kv` keys and values, `text` of them text; `full` and `none` for comparison.
 
     Raises:
-        UsageError: no room for slots beside two zones.
+        UsageError: text that is not made of two or more zones, or no room for slots beside it.
     """
     if zone < 2:
         raise UsageError(f"a zone must have at least 2 tokens, got {zone}")
-    slots = kv - 2 * zone
+    if text < 2 * zone or text % zone:
+        raise UsageError(f"text must be two or more whole zones of {zone} tokens, got {text}")
+    slots = kv - text
     if slots < 2:
-        raise UsageError(
-            f"kv must be at least 2 more than the {2 * zone} tokens of two zones, which are text, got {kv}"
-        )
+        raise UsageError(f"kv must be at least 2 more than the {text} tokens that are text, got {kv}")
     return {
         "full": method("full"),
         "none": method("none"),
@@ -67,7 +67,8 @@ def evaluate(
     texts: Sequence[Dialogue],
     *,
     kv: int = 160,
-    zone: int = 48,
+    zone: int = 16,
+    text: int = 112,
     ratio: float = 8.0,
     tokens: int = 2048,
     names: Sequence[str] = (),
@@ -80,7 +81,8 @@ def evaluate(
         reader: a model with an adapter of ccm-concat.
         texts: what is read; at most `tokens` tokens of each.
         kv: keys and values in view besides the sink.
-        zone: tokens read at once.
+        zone: tokens read, and compressed, at once.
+        text: keys and values that are text, with the zone that is read; whole zones.
         ratio: tokens of text per slot.
         tokens: of each text.
         names: methods; all by default, LoCoCo where it has convolutions.
@@ -92,17 +94,17 @@ def evaluate(
 
     Raises:
         DataError: a text of less than two zones.
-        UsageError: no room for slots, an unknown method, or LoCoCo without convolutions or with those of
-            another number of slots.
+        UsageError: text that is not whole zones, no room for slots, an unknown method, or LoCoCo without
+            convolutions or with those of another number of slots.
     """
     began = time.perf_counter()
-    every = contestants(kv, zone, ratio)
+    every = contestants(kv, zone, text, ratio)
     if fused is not None:
         slots = fused.method.settings().get("slots")
-        if slots != kv - 2 * zone:
+        if slots != kv - text:
             raise UsageError(
-                f"these convolutions of lococo make a cache of {slots} slots; {kv} keys and values and "
-                f"zones of {zone} leave {kv - 2 * zone}"
+                f"these convolutions of lococo make a cache of {slots} slots; {kv} keys and values, "
+                f"{text} of them text, leave {kv - text}"
             )
         every[fused.method.name] = fused.method
     elif LoCoCo.name in names:
@@ -113,16 +115,16 @@ def evaluate(
     chosen = {n: every[n] for n in names or every}
     totals: dict[str, float] = dict.fromkeys(chosen, 0.0)
     rows, count = [], 0
-    for done, text in enumerate(texts, 1):
-        whole = "\n".join(m.text for t in text.turns for m in t)
+    for done, book in enumerate(texts, 1):
+        whole = "\n".join(m.text for t in book.turns for m in t)
         ids = reader.loaded.format.plain(whole)[:tokens]
         ids = ids[: len(ids) // zone * zone]
         if len(ids) < 2 * zone:
             raise DataError(
-                f"{text.id}: a text must hold at least two zones of {zone} tokens, got {len(ids)}"
+                f"{book.id}: a text must hold at least two zones of {zone} tokens, got {len(ids)}"
             )
         losses = {
-            name: _loss(fused if fused and how is fused.method else _with(reader, how), ids, zone)
+            name: _loss(fused if fused and how is fused.method else _with(reader, how), ids, zone, text)
             for name, how in chosen.items()
         }
         scored = len(ids) - zone
@@ -130,12 +132,13 @@ def evaluate(
         for name, loss in losses.items():
             totals[name] += loss
         figures = {name: round(math.exp(loss / scored), 3) for name, loss in losses.items()}
-        rows.append({"id": text.id, "tokens": scored, "perplexity": figures})
+        rows.append({"id": book.id, "tokens": scored, "perplexity": figures})
         if progress is not None:
             progress(done, len(texts))
     return {
         "kv": kv,
         "zone": zone,
+        "text": text,
         "ratio": ratio,
         "texts": len(rows),
         "tokens": count,
@@ -151,17 +154,20 @@ def _with(reader: Reader, how: Method) -> Reader:
 
 
 @torch.no_grad()
-def _loss(reader: Reader, ids: Sequence[int], zone: int) -> float:
+def _loss(reader: Reader, ids: Sequence[int], zone: int, text: int) -> float:
     """Sum of losses of all tokens behind the first zone, in nats."""
-    state, total, before = MemoryState(), 0.0, list[int]()
+    state, total, view = MemoryState(), 0.0, list[list[int]]()
     for start in range(0, len(ids), zone):
         now = list(ids[start : start + zone])
-        done = reader.run([state], [[before, now] if before else [now]], write=bool(before))
-        if before:
-            state = reader.method.update(state, done.segments[0][:1])
-            hidden = done.hidden[0, len(before) - 1 : len(before) + len(now) - 1]
-            scores = logits(reader.model, hidden).float()
+        view.append(now)
+        full = len(view) * zone == text
+        done = reader.run([state], [view], write=full)
+        if start:
+            last = sum(map(len, view)) - 1
+            scores = logits(reader.model, done.hidden[0, last - zone : last]).float()
             wanted = torch.tensor(now, device=scores.device)
             total += float(nn.functional.cross_entropy(scores, wanted, reduction="sum"))
-        before = now
+        if full:
+            state = reader.method.update(state, done.segments[0][:1])
+            view = view[1:]
     return total

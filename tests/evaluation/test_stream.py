@@ -26,7 +26,7 @@ TEXT = Dialogue("t", tuple((Message("user", f"Sentence {n} of a long story."),) 
 
 def test_full_context_gives_the_perplexity_of_one_pass() -> None:
     reader = speaking(method("ccm-concat"))
-    found = stream.evaluate(reader, [TEXT], kv=40, zone=16, tokens=200, names=["full"])
+    found = stream.evaluate(reader, [TEXT], kv=60, zone=16, text=48, tokens=200, names=["full"])
     form = reader.loaded.format
     ids = form.plain("\n".join(m.text for t in TEXT.turns for m in t))[:200]
     ids = ids[: len(ids) // 16 * 16]
@@ -37,26 +37,27 @@ def test_full_context_gives_the_perplexity_of_one_pass() -> None:
     assert found["tokens"] == len(ids) - 16
 
 
-def test_all_have_the_same_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", [32, 48])
+def test_all_have_the_same_number_of_keys(text: int, monkeypatch: pytest.MonkeyPatch) -> None:
     zone, kv = 16, 60
     reader = speaking(method("ccm-concat"))
     ids = reader.loaded.format.plain("x" * 400)[:320]
     for name in ("window", "heavy-hitter", "ccm-stream"):
-        source = speaking(stream.contestants(kv, zone, 4.0)[name])
+        source = speaking(stream.contestants(kv, zone, text, 4.0)[name])
         seen: list[int] = []
 
         def spied(q: Any, k: Any, of: Any = source.method.visible, seen: list[int] = seen) -> torch.Tensor:
             mask: torch.Tensor = of(q, k)
-            text = (q.kind == WORDS)[:, None] & (k.kind != SINK)[None, :]
-            seen.append(int((mask & text).sum(1).max()))
+            counted = (q.kind == WORDS)[:, None] & (k.kind != SINK)[None, :]
+            seen.append(int((mask & counted).sum(1).max()))
             return mask
 
         monkeypatch.setattr(source.method, "visible", spied)
-        stream._loss(source, ids, zone)
+        stream._loss(source, ids, zone, text)
         assert max(seen) == kv, name
     long = speaking(CCMStream(4.0, 24))
     _, (state,) = long.remember([MemoryState()], [[ids[:16]]])
-    assert state.slots == 4, "a short text has no more slots than it needs"
+    assert state.slots == 6, "a short text has no more slots than it needs: bytes weigh 1.5"
 
 
 def test_what_is_read_twice_is_kept_as_if_once() -> None:
@@ -80,19 +81,19 @@ def test_lococo_needs_convolutions_for_this_many_slots() -> None:
     layers, _heads, width = reader.loaded.kv_shape
     torch.manual_seed(1)
     fused = speaking(LoCoCo(28, Fusion(layers, width, 14)))
-    found = stream.evaluate(reader, [TEXT], kv=60, zone=16, tokens=200, fused=fused)
+    found = stream.evaluate(reader, [TEXT], kv=60, zone=16, text=32, tokens=200, fused=fused)
     assert list(found["perplexity"])[-1] == "lococo"
     with pytest.raises(
-        UsageError, match="make a cache of 28 slots; 62 keys and values and zones of 16 leave 30"
+        UsageError, match="make a cache of 28 slots; 62 keys and values, 32 of them text, leave 30"
     ):
-        stream.evaluate(reader, [TEXT], kv=62, zone=16, fused=fused)
+        stream.evaluate(reader, [TEXT], kv=62, zone=16, text=32, fused=fused)
     with pytest.raises(UsageError, match="lococo needs convolutions"):
-        stream.evaluate(reader, [TEXT], kv=60, zone=16, names=["lococo"])
+        stream.evaluate(reader, [TEXT], kv=60, zone=16, text=32, names=["lococo"])
 
 
 def test_the_table() -> None:
     reader = speaking(method("ccm-concat"))
-    found = stream.evaluate(reader, [TEXT, TEXT], kv=40, zone=16, tokens=100)
+    found = stream.evaluate(reader, [TEXT, TEXT], kv=40, zone=16, text=32, tokens=100)
     json.dumps(found, allow_nan=False)
     assert list(found["perplexity"]) == ["full", "none", "window", "heavy-hitter", "ccm-stream"]
     assert len(found["by_text"]) == found["texts"] == 2
@@ -104,11 +105,14 @@ def test_the_table() -> None:
 
 def test_nonsense_is_refused() -> None:
     reader = speaking(method("ccm-concat"))
-    with pytest.raises(UsageError, match="2 more than the 128 tokens of two zones, which are text, got 129"):
-        stream.contestants(129, 64, 8.0)
+    with pytest.raises(UsageError, match="2 more than the 128 tokens that are text, got 129"):
+        stream.contestants(129, 64, 128, 8.0)
     with pytest.raises(UsageError, match="at least 2 tokens, got 1"):
-        stream.contestants(64, 1, 8.0)
+        stream.contestants(64, 1, 2, 8.0)
+    for text in (16, 40):
+        with pytest.raises(UsageError, match=f"two or more whole zones of 16 tokens, got {text}"):
+            stream.contestants(64, 16, text, 8.0)
     with pytest.raises(UsageError, match="got 'gist'"):
-        stream.evaluate(reader, [TEXT], names=["gist"], kv=160, zone=48)
+        stream.evaluate(reader, [TEXT], names=["gist"], kv=160)
     with pytest.raises(DataError, match="t: a text must hold at least two zones of 400 tokens"):
-        stream.evaluate(reader, [TEXT], kv=900, zone=400)
+        stream.evaluate(reader, [TEXT], kv=900, zone=400, text=800)

@@ -22,7 +22,8 @@ def add(tables: Any) -> None:
         plot="draw perplexity by text",
     )
     to.add_argument("--kv", type=int, default=160, metavar="N", help="keys and values (default: 160)")
-    to.add_argument("--zone", type=int, default=48, help="tokens read at once (default: 48)")
+    to.add_argument("--zone", type=int, default=16, help="tokens read at once (default: 16)")
+    to.add_argument("--text", type=int, default=112, help="keys and values that are text (default: 112)")
     to.add_argument("--tokens", type=int, default=2048, help="tokens of each text (default: 2048)")
     add_trained(to, "lococo=FOLDER: its convolutions")
 
@@ -35,7 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     folders = trained(args)
     if set(folders) - {"lococo"}:
         raise UsageError(f"--trained takes lococo=FOLDER here, got {args.trained}; memory's is --adapter")
-    stream.contestants(args.kv, args.zone, args.ratio or 8.0)  # before a model is loaded
+    stream.contestants(args.kv, args.zone, args.text, args.ratio or 8.0)  # before a model is loaded
     texts = read_dialogues(args.files, args.limit)
     fused = engine(args, "lococo", folders["lococo"]).reader if folders else None
     result = stream.evaluate(
@@ -43,6 +44,7 @@ def _run(args: argparse.Namespace) -> int:
         texts,
         kv=args.kv,
         zone=args.zone,
+        text=args.text,
         ratio=args.ratio or 8.0,
         tokens=args.tokens,
         names=args.method or (),
