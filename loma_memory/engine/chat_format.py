@@ -37,6 +37,9 @@ class ChatFormat:
     stop_ids: tuple[int, ...]
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _pieces: list[Pieces] = field(default_factory=list, repr=False, compare=False)
+    _known: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatFormat:
@@ -100,7 +103,22 @@ class ChatFormat:
         with self._lock:
             if not self._pieces:
                 self._pieces.append(Pieces(self.tokenizer))
-        return self._pieces[0](ids)
+        first, last = self._bounds(ids)
+        return self._pieces[0](ids, first, last)
+
+    def _bounds(self, ids: Sequence[int]) -> tuple[int, int]:
+        """Where the text of a message begins and ends, between its role's markers."""
+        for role in self.prefixes:
+            before, after = self._markers(role)
+            end = len(ids) - len(after)
+            if len(before) <= end and tuple(ids[: len(before)]) == before and tuple(ids[end:]) == after:
+                return len(before), end
+        return 0, len(ids)
+
+    def _markers(self, role: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        if role not in self._known:
+            self._known[role] = (tuple(self.prefix_ids(role)), tuple(self.suffix_ids(role)))
+        return self._known[role]
 
     def header_ids(self) -> list[int]:
         """Tokens of the sink: the header, or one begin token where the template has none."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-PIECE, WORD, MARK = 4.0, 0.6, 0.2
-"""Weight of a piece of a word or number, of a word that is one token, and of everything else; about 1 a token
-in ordinary dialogues, so that a ratio is what it says."""
+PIECE, RARE, COMMON, MARK = 4.4, 3.4, 0.25, 0.1
+"""Weight of a piece of a word or number, of the rarest word that is one token, of the most frequent ones, and
+of everything else; about 1 a token in ordinary dialogues, so that a ratio is what it says."""
+
+FREQUENT = 400
+"""Rank up to which a word counts as most frequent. Tokens are numbered in the order in which a tokenizer
+learned them, which is that of their frequency; what a word tells grows with the log of its rank (Zipf)."""
 
 MOST = 1.5
 """What a token of a message may weigh on average: in languages that the tokenizer spells out, and in rows of
@@ -32,21 +37,34 @@ class Pieces:
             leads = text[:1] in _SPACES and _in_word(text[1:2])
             self._first.append(" " if leads else "w" if _in_word(text[:1]) else "")
             self._last.append("w" if _in_word(text[-1:]) else "")
+        self._whole = [_word_weight(i, len(self._first)) for i in range(len(self._first))]
 
-    def __call__(self, ids: Sequence[int]) -> list[float]:
-        """The weight of each token."""
-        weights: list[float] = []
-        for place, i in enumerate(ids):
-            goes_on = self._first[i] == "w" and place > 0 and self._last[ids[place - 1]] == "w"
-            if goes_on:
-                weights[-1] = PIECE
-            weights.append(PIECE if goes_on else WORD if self._first[i] else MARK)
+    def __call__(self, ids: Sequence[int], first: int = 0, last: int | None = None) -> list[float]:
+        """The weight of each token.
+
+        Args:
+            ids: a message.
+            first: where its text begins; role markers before it are no words.
+            last: where its text ends.
+        """
+        weights = [MARK] * len(ids)
+        for place in range(first, len(ids) if last is None else last):
+            i = ids[place]
+            if self._first[i] == "w" and place > first and self._last[ids[place - 1]] == "w":
+                weights[place - 1] = weights[place] = PIECE
+            elif self._first[i]:
+                weights[place] = self._whole[i]
         scale = min(1.0, MOST * len(ids) / max(sum(weights), MARK))
         return [w * scale for w in weights]
 
 
 _SPACES = ("Ġ", "▁", " ")  # how byte-level and sentence-piece tokenizers write a space
 _NO_LETTERS = (*_SPACES, "Ċ", "ĉ")  # nor are byte-level line feeds and tabs
+
+
+def _word_weight(rank: int, vocabulary: int) -> float:
+    share = math.log(max(rank, 1) / FREQUENT) / math.log(max(vocabulary, FREQUENT + 1) / FREQUENT)
+    return max(COMMON, RARE * share)
 
 
 def _in_word(character: str) -> bool:

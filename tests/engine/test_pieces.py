@@ -12,65 +12,95 @@ from tiny_chat import byte_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from loma_memory.engine.pieces import MARK, MOST, PIECE, WORD, Pieces
+from loma_memory.engine.chat_format import ChatFormat
+from loma_memory.engine.pieces import COMMON, FREQUENT, MARK, MOST, PIECE, RARE, Pieces
+
+WHOLE = ("My", "Ġsister", "Ġis", "Ġreally")
+SPELT = ("ĠW", "il", "hel", "m", "i", "n", "a", "Ġ4", "2")
 
 
 @cache
 def spelling() -> PreTrainedTokenizerFast:
     """A tokenizer with a token for some words, and letters for all others."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    whole = ["My", "Ġsister", "Ġis", "Ġreally", "Ġ4", "ĠW", "hel", "il"]
     merges: list[tuple[str, str]] = []
-    for word in whole:
+    for word in [*WHOLE, "Ġ4", "ĠW", "hel", "il"]:
         known = word[0]
         for letter in word[1:]:
             if (known, letter) not in merges:
                 merges.append((known, letter))
             known += letter
-    made = [a + b for a, b in merges]
-    vocab = {token: i for i, token in enumerate(["<|end|>", *letters, *dict.fromkeys(made)])}
+    vocab = {t: i for i, t in enumerate(["<|end|>", *letters, *dict.fromkeys(a + b for a, b in merges)])}
     raw = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>")
 
 
-def weights(text: str, tokenizer: Any) -> dict[str, list[float]]:
-    ids = tokenizer(text, add_special_tokens=False).input_ids
-    tokens = tokenizer.convert_ids_to_tokens(ids)
-    return {"tokens": tokens, "weights": Pieces(tokenizer)(ids)}
+def ids(text: str, tokenizer: Any) -> list[int]:
+    found: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+    return found
 
 
 def test_pieces_of_words_and_numbers_weigh_most() -> None:
-    found = weights("My sister Wilhelmina is 42, really.", spelling())
-    told = list(zip(found["tokens"], found["weights"], strict=True))
-    whole = sum(PIECE if t in _PIECES else WORD if t in _WHOLE else MARK for t, _ in told)
-    scale = min(1.0, MOST * len(told) / whole)
-    for token, weight in told:
-        expected = PIECE if token in _PIECES else WORD if token in _WHOLE else MARK
-        assert weight == pytest.approx(expected * scale), token
-
-
-_PIECES = ("ĠW", "il", "hel", "m", "i", "n", "a", "Ġ4", "2")
-_WHOLE = ("My", "Ġsister", "Ġis", "Ġreally")
+    tokenizer = spelling()
+    # A long row of marks, so that the whole stays below the most that a message may weigh.
+    text = ids("My sister Wilhelmina is 42, really." + "." * 60, tokenizer)
+    for token, weight in zip(tokenizer.convert_ids_to_tokens(text), Pieces(tokenizer)(text), strict=True):
+        assert weight == (PIECE if token in SPELT else COMMON if token in WHOLE else MARK), token
 
 
 def test_a_word_after_a_line_feed_or_a_marker_is_a_word_of_its_own() -> None:
     tokenizer = spelling()
-    end = tokenizer.eos_token_id
-    my = tokenizer("My", add_special_tokens=False).input_ids
-    feed = tokenizer("\n", add_special_tokens=False).input_ids
-    assert Pieces(tokenizer)([end, *my, *feed, *my]) == [MARK, WORD, MARK, WORD]
-    assert Pieces(tokenizer)([*my, *my]) == [MOST, MOST], "Without a space between it is one word."
+    end, my, feed = tokenizer.eos_token_id, ids("My", tokenizer), ids("\n", tokenizer)
+    weigh = Pieces(tokenizer)
+    assert weigh([end, *my, *feed, *my]) == [MARK, COMMON, MARK, COMMON]
+    assert weigh([*my, *my]) == [MOST, MOST], "without a space between it is one word"
+    assert weigh([*my, *feed, *my], 1, 2) == [MARK] * 3, "markers are no words"
+
+
+def test_rare_words_weigh_more_than_frequent_ones() -> None:
+    class Known:
+        """20,000 words, each a token; the earlier it was learned, the more frequent it is."""
+
+        all_special_ids: tuple[int, ...] = ()
+
+        def __len__(self) -> int:
+            return 20_000
+
+        def convert_ids_to_tokens(self, wanted: list[int]) -> list[str]:
+            return [f"Ġw{i}" for i in wanted]
+
+    weigh = Pieces(Known())
+    # Alone in a long message, so that nothing is scaled.
+    found = [weigh([rank, *[0] * 40])[0] for rank in (0, FREQUENT, 500, 2000, 8000, 19_999)]
+    assert found[:2] == [COMMON, COMMON]
+    assert found[2:] == sorted(found[2:])
+    assert found[3] == pytest.approx(RARE * 0.4114, rel=1e-3)  # ln 5 / ln 50
+    assert found[-1] == pytest.approx(RARE, rel=1e-3)
 
 
 @given(st.text(max_size=60))
 def test_no_message_weighs_more_than_half_as_much_again(text: str) -> None:
-    tokenizer = _bytes()
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-    found = _pieces()(ids)
-    assert len(found) == len(ids)
+    tokens = ids(text, _bytes())
+    found = _pieces()(tokens)
+    assert len(found) == len(tokens)
     assert all(w > 0 for w in found)
-    assert sum(found) <= MOST * len(ids) + 1e-9
+    assert sum(found) <= MOST * len(tokens) + 1e-9
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+@pytest.mark.parametrize("text", ["", "a", "forty two."])
+def test_what_a_role_is_called_weighs_nothing(role: str, text: str) -> None:
+    form = ChatFormat.of(_bytes())
+    whole = form.message_ids(role, text)
+    before, after = len(form.prefix_ids(role)), len(form.suffix_ids(role))
+    found = form.weigh(whole)
+    assert len(set(found[:before] + found[len(found) - after :])) == 1
+    assert found[0] <= MARK
+    assert sum(found[before : len(found) - after]) == pytest.approx(
+        sum(_pieces()(whole, before, len(whole) - after)[before : len(whole) - after])
+    )
+    assert len(form.weigh(whole[1:])) == len(whole) - 1, "also of what is no whole message"
 
 
 @cache
