@@ -97,7 +97,9 @@ def test_the_first_token_of_a_long_session_comes_as_soon_as_that_of_a_short_one(
         # The bound is for memory at 8 tokens a slot; notes full of numbers have more slots, and take longer.
         assert 7.5 < session.state.text_tokens / session.state.slots < 8.5
     times: dict[str, list[float]] = {"short": [], "long": []}
-    for _ in range(15):
+    for _ in range(45):
+        if len(times["long"]) >= 15 and min(times["long"]) / min(times["short"]) <= 1.4:
+            break  # well within; where the machine is busy, more tries find a moment when it is not
         for name, found in times.items():
             with Chatbot(store=url, engine=engine) as bot:  # type: ignore[arg-type]
                 began = time.perf_counter()
@@ -105,7 +107,7 @@ def test_the_first_token_of_a_long_session_comes_as_soon_as_that_of_a_short_one(
                 next(reply)
                 found.append(time.perf_counter() - began)
                 reply.close()
-    short, long = (min(times[n]) for n in ("short", "long"))  # the least disturbed of fifteen
+    short, long = (min(times[n]) for n in ("short", "long"))  # the least disturbed
     ratio = long / short
     print(f"first token, resumed: 5 turns {short:.3f} s, 100 turns {long:.3f} s ({ratio:.2f}x)")
     assert long / short <= 1.5
