@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from loma_memory.engine.pieces import Pieces
@@ -36,10 +37,6 @@ class ChatFormat:
     suffixes: dict[str, str]
     stop_ids: tuple[int, ...]
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-    _pieces: list[Pieces] = field(default_factory=list, repr=False, compare=False)
-    _known: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatFormat:
@@ -100,25 +97,24 @@ class ChatFormat:
 
     def weigh(self, ids: Sequence[int]) -> list[float]:
         """How much each token of a message weighs where memory is placed; see `engine.pieces`."""
-        with self._lock:
-            if not self._pieces:
-                self._pieces.append(Pieces(self.tokenizer))
         first, last = self._bounds(ids)
-        return self._pieces[0](ids, first, last)
+        return self._pieces(ids, first, last)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces(self.tokenizer)
+
+    @cached_property
+    def _markers(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        return [(tuple(self.prefix_ids(role)), tuple(self.suffix_ids(role))) for role in self.prefixes]
 
     def _bounds(self, ids: Sequence[int]) -> tuple[int, int]:
         """Where the text of a message begins and ends, between its role's markers."""
-        for role in self.prefixes:
-            before, after = self._markers(role)
+        for before, after in self._markers:
             end = len(ids) - len(after)
             if len(before) <= end and tuple(ids[: len(before)]) == before and tuple(ids[end:]) == after:
                 return len(before), end
         return 0, len(ids)
-
-    def _markers(self, role: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        if role not in self._known:
-            self._known[role] = (tuple(self.prefix_ids(role)), tuple(self.suffix_ids(role)))
-        return self._known[role]
 
     def header_ids(self) -> list[int]:
         """Tokens of the sink: the header, or one begin token where the template has none."""

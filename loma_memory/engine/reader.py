@@ -285,9 +285,9 @@ class Reader:
         for i, message in enumerate(turn):
             at = range(start + offset, start + offset + len(message))
             number = state.messages + i
-            weights = weigh(self.method, self.loaded.format.weigh, message)
+            weights = weigh(self.method, self.loaded.format.weigh, message) if write else None
             texts.append(TokenLayout.of(TEXT, state.turns, number, at, state.text_tokens + offset, weights))
-            if write:
+            if weights is not None:
                 spots = self.method.memory_positions(start + offset, weights)
                 memories.append(TokenLayout.of(MEMORY, state.turns, number, spots))
             offset += len(message)

@@ -51,15 +51,15 @@ def spread_by_weight(start: int, weights: Sequence[float], count: int) -> list[i
     """
     if count >= len(weights) or len(set(weights)) < 2:
         return spread(start, len(weights), count)
-    spots, of = [], parts(weights, count)
-    for part in range(count):
-        own = [i for i, p in enumerate(of) if p == part]
-        half, reached = sum(weights[i] for i in own) / 2, 0.0
-        for i in own:
-            reached += weights[i]
-            if reached >= half:
-                spots.append(start + i)
-                break
+    of = parts(weights, count)
+    whole, reached = [0.0] * count, [0.0] * count
+    for part, weight in zip(of, weights, strict=True):
+        whole[part] += weight
+    spots: list[int] = []
+    for i, (part, weight) in enumerate(zip(of, weights, strict=True)):
+        reached[part] += weight
+        if len(spots) == part and reached[part] >= whole[part] / 2:
+            spots.append(start + i)
     return spots
 
 
