@@ -37,6 +37,11 @@ class Dialogue:
     id: str
     turns: tuple[tuple[Message, ...], ...]
 
+    @property
+    def text(self) -> str:
+        """What is said, without roles: of a text the text."""
+        return "\n".join(m.text for turn in self.turns for m in turn)
+
 
 def group(messages: Iterable[Message]) -> tuple[tuple[Message, ...], ...]:
     """Messages as turns: a turn begins at each message that is not the assistant's."""

@@ -48,6 +48,16 @@ def add(commands: Any) -> None:
         "--text-adapter", metavar="FOLDER", help="ordinary LoRA to merge into the model first"
     )
     memory.add_argument("--planted", type=float, default=0.3, help="share of rows with planted facts")
+    memory.add_argument(
+        "--quoted", type=float, default=0.3, help="share of rows in which messages are repeated word for word"
+    )
+    memory.add_argument(
+        "--zone",
+        type=int,
+        default=0,
+        help="take the files as running text without roles, in zones of so many tokens, as eval stream does",
+    )
+    memory.add_argument("--text", type=int, default=112, help="tokens of running text that stay text")
     memory.add_argument("--slots", type=int, default=32, help="of lococo's cache (default: %(default)s)")
     memory.add_argument(
         "--lora-rank",
@@ -105,7 +115,19 @@ def _memory(args: argparse.Namespace) -> int:
     from loma_memory.training.runs import MemoryRun, train_memory
 
     loop = LoopSettings(args.steps, args.lr, save_every=args.save_every, seed=args.seed)
-    mixture = Mixture(tuple(args.lengths), args.tokens, planted=args.planted, curriculum=45)
+    if args.zone and (args.zone < 2 or args.text < args.zone or args.text % args.zone):
+        raise UsageError(
+            f"--zone must be at least 2 tokens and --text whole zones, got {args.zone} and {args.text}"
+        )
+    mixture = Mixture(
+        tuple(args.lengths),
+        args.tokens,
+        planted=args.planted,
+        quoted=args.quoted,
+        zone=args.zone,
+        text=args.text,
+        curriculum=45,
+    )
     run = MemoryRun(
         loop,
         mixture,

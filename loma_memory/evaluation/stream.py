@@ -116,8 +116,7 @@ def evaluate(
     totals: dict[str, float] = dict.fromkeys(chosen, 0.0)
     rows, count = [], 0
     for done, book in enumerate(texts, 1):
-        whole = "\n".join(m.text for t in book.turns for m in t)
-        ids = reader.loaded.format.plain(whole)[:tokens]
+        ids = reader.loaded.format.plain(book.text)[:tokens]
         ids = ids[: len(ids) // zone * zone]
         if len(ids) < 2 * zone:
             raise DataError(

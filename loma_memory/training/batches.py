@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from loma_memory.data import Dialogue
 from loma_memory.engine.chat_format import ChatFormat
 from loma_memory.errors import DataError
-from loma_memory.training.encode import Encoded, Weights, encode, fit
-from loma_memory.training.planting import Sample, first_turns, general, plant, window
+from loma_memory.training.encode import Encoded, Weights, encode, fit, zones
+from loma_memory.training.planting import Sample, first_turns, general, plant, quote, window
 
 _TRIES = 100
 
@@ -24,6 +24,9 @@ class Mixture:
         tokens: tokens of text a batch, about.
         planted: share of rows with planted facts.
         own: share of rows with the model's own answers to general prompts.
+        quoted: share of rows in which earlier messages are repeated word for word.
+        zone: 0, or conversations are running text without roles, in zones of so many tokens.
+        text: tokens of a turn of such zones.
         curriculum: steps over which the longest rows are let in, shortest first.
     """
 
@@ -31,6 +34,9 @@ class Mixture:
     tokens: int = 3072
     planted: float = 0.25
     own: float = 0.0
+    quoted: float = 0.0
+    zone: int = 0
+    text: int = 112
     curriculum: int = 60
 
 
@@ -77,12 +83,28 @@ class Batches:
     def _fullest(self, rng: random.Random, length: int) -> Encoded | None:
         best: Encoded | None = None
         for _ in range(6):  # dialogues differ in length: keep the fullest of a few
-            row = fit(self._encode(self._sample(rng, length)), length)
+            row = self._drawn(rng, length)
             if any(row.weights) and (best is None or len(row) > len(best)):
                 best = row
             if best is not None and len(best) >= 0.8 * length:
                 break
         return best
+
+    def _drawn(self, rng: random.Random, length: int) -> Encoded:
+        if self.mixture.zone:
+            return self._running(rng, length)
+        if rng.random() >= self.mixture.quoted:
+            return fit(self._encode(self._sample(rng, length)), length)
+        sample = self._sample(rng, length * 3 // 4)  # quotes take about a quarter of a row
+        return fit(self._encode(quote(sample, rng)), length)
+
+    def _running(self, rng: random.Random, length: int) -> Encoded:
+        """A passage of a text, cut anywhere."""
+        dialogue = rng.choice(self.groups[rng.randrange(len(self.groups))])
+        passage = window(dialogue, rng, 2 + length // 50)  # a message of a text has some 130 tokens
+        ids = self.form.plain(Dialogue(dialogue.id, passage.turns).text)
+        start = rng.randrange(max(1, len(ids) - length))
+        return zones(ids[start : start + length], self.mixture.zone, self.mixture.text, self.first_turn)
 
     def _encode(self, sample: Sample) -> Encoded:
         return encode(self.form, sample, self.weights, self.first_turn)

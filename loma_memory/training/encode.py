@@ -60,6 +60,19 @@ def encode(form: ChatFormat, sample: Sample, weights: Weights, first_turn: int =
     return Encoded(tuple(turns), tuple(flat))
 
 
+def zones(ids: Sequence[int], zone: int, text: int, first_turn: int = 0) -> Encoded:
+    """Running text without roles, as `eval stream` reads it: turns of `text` tokens, a message a zone.
+
+    Tokens beyond the last whole zone are dropped; those of turns before `first_turn` weigh 0.
+    """
+    whole = len(ids) // zone * zone
+    turns = [
+        tuple(tuple(ids[at : at + zone]) for at in range(start, min(start + text, whole), zone))
+        for start in range(0, whole, text)
+    ]
+    return Encoded(tuple(turns), tuple(float(n >= first_turn * text) for n in range(whole)))
+
+
 def fit(encoded: Encoded, limit: int) -> Encoded:
     """The same conversation without its last turns, so that its text is at most `limit` tokens."""
     turns, used = [], 0

@@ -97,8 +97,11 @@ def _ask(rng: random.Random, kind: FactKind) -> str:
 
 def draw_facts(rng: random.Random, count: int) -> list[Fact]:
     """`count` facts of different kinds."""
-    facts = []
-    for kind in rng.sample(KINDS, count):
+    if count > len(KINDS):
+        raise ValueError(f"a sample of at most {len(KINDS)} facts, got {count}")
+    facts: list[Fact] = []
+    kinds = sorted(KINDS, key=lambda k: rng.random() ** (1 / k.weight), reverse=True)
+    for kind in kinds[:count]:
         value = kind.draw(rng)
         statement = rng.choice(kind.statements).replace("{v}", value)
         answer = rng.choice(kind.answers).replace("{v}", value)

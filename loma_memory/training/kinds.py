@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loma_memory.training import values as v
 
@@ -20,6 +20,7 @@ class FactKind:
         statements: ways to say it, with {v} for the value.
         questions: ways to ask for it.
         answers: ways to answer, with {v}.
+        weight: how often it is drawn, beside 1 for kinds of which there are many.
     """
 
     name: str
@@ -27,13 +28,17 @@ class FactKind:
     statements: tuple[str, ...]
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    weight: float = 1.0
 
 
-def one_of(options: Sequence[str], invented: float = 0.0, syllables: int = 2) -> Draw:
-    """Draws from a list, or, with probability `invented`, a made-up word."""
+def one_of(options: Sequence[str], invented: float = 0.0, phrases: float = 0.0) -> Draw:
+    """Draws from a list, or, with these probabilities, an invented word or words that tell nothing."""
 
     def draw(rng: random.Random) -> str:
-        return v.made_up(rng, syllables) if rng.random() < invented else rng.choice(options)
+        how = rng.random()
+        if how < invented:
+            return v.made_up(rng)
+        return v.phrase(rng) if how < invented + phrases else rng.choice(options)
 
     return draw
 
@@ -77,7 +82,9 @@ def _pet(animal: str) -> FactKind:
 def _person(word: str) -> FactKind:
     def draw(rng: random.Random) -> str:
         title = rng.choice(("Mr ", "Mrs ", "Dr ", "Miss ", "Ms ", ""))
-        return title + (v.made_up(rng) if rng.random() < 0.6 else rng.choice(v.FIRST_NAMES))
+        if rng.random() < 0.3:
+            return title + v.made_up(rng)
+        return title + rng.choice(v.SURNAMES if title else v.FIRST_NAMES)
 
     return _kind(
         f"{word}'s name",
@@ -92,7 +99,7 @@ def _person(word: str) -> FactKind:
 def _liking(word: str) -> FactKind:
     return _kind(
         f"favourite {word}",
-        one_of(v.FIRST_NAMES + v.STREETS + v.BOOKS, 0.6),
+        one_of(v.STREETS + v.BOOKS + v.SURNAMES, 0.2, 0.4),
         f"My favourite {word} is {{v}}. | No {word} is better than {{v}}. | I adore {{v}}, the best {word} there is."
         f" | When it comes to a {word}, I choose {{v}}. | {{v}} is the {word} I love. | I'm a big fan of {{v}}, the {word}."
         f" | For years {{v}} has been my {word} of choice. | Every week I enjoy {{v}}, my favourite {word}.",
@@ -119,7 +126,7 @@ _LIKINGS = (
     " magazine painter writer shop cheese tea beer juice club actor podcast"
 ).split()
 
-KINDS: tuple[FactKind, ...] = (
+_SINGLE: tuple[FactKind, ...] = (
     _kind(
         "name",
         one_of(v.FIRST_NAMES, 0.4),
@@ -152,7 +159,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "job",
-        one_of(v.JOBS),
+        one_of(v.JOBS, phrases=0.1),
         "I make my living as a {v}. | After school I became a {v}. | As a {v} I work long hours. | They hired me as a {v}. | Being a {v} pays my rent."
         " | I work as a {v}. | I'm a {v}. | My job is {v}. | I earn my living as a {v}. | I've been a {v} for years.",
         "How do I make a living? | What is my work? | What kind of work do I do all day? | What pays my rent? | What did they hire me as?"
@@ -162,7 +169,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "allergy",
-        one_of(v.FOODS),
+        one_of(v.FOODS, phrases=0.1),
         "I get ill when I eat {v}. | My skin itches after eating {v}. | {v} make me sick, so none for me. | The doctor told me to stay away from {v}."
         " | I'm allergic to {v}. | I can't eat {v}, I have an allergy. | {v} give me a bad allergic reaction."
         " | I have an allergy to {v}. | Just so you know, I'm allergic to {v}.",
@@ -173,7 +180,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "dish",
-        one_of(v.DISHES),
+        one_of(v.DISHES, phrases=0.1),
         "Nothing tastes better to me than {v}. | For dinner I always want {v}. | Give me {v} and I'm happy."
         " | My favourite food is {v}. | I love {v} more than any other food. | I could eat {v} every day."
         " | The dish I like best is {v}.",
@@ -183,7 +190,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "colour",
-        one_of(v.COLOURS),
+        one_of(v.COLOURS, phrases=0.1),
         "Everything I own is {v}, I just love that colour. | I painted my whole room {v}, it's my colour. | If I could, I'd wear {v} all the time."
         " | My favourite colour is {v}. | I like {v} better than all other colours. | My favorite color is {v}."
         " | {v} is the colour I love most.",
@@ -194,7 +201,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "instrument",
-        one_of(v.INSTRUMENTS),
+        one_of(v.INSTRUMENTS, phrases=0.1),
         "In our band I'm on the {v}. | You can hear me on the {v} every evening. | I spend hours with my {v}."
         " | I play the {v}. | I'm learning the {v}. | I've played the {v} since I was a child. | I practise the {v} daily.",
         "What do I practise? | What am I on in our band? | What kind of music lessons do I take?"
@@ -203,7 +210,7 @@ KINDS: tuple[FactKind, ...] = (
     ),
     _kind(
         "sport",
-        one_of(v.SPORTS),
+        one_of(v.SPORTS, phrases=0.1),
         "On Sundays I go for {v}. | {v} keeps me fit. | I'd give anything for a good round of {v}."
         " | My favourite sport is {v}. | I do {v} twice a week. | I'm really into {v}. | My hobby is {v}.",
         "How do I keep fit? | What do I do on Sundays? | What do I do in my free time? | Which sport do I love?"
@@ -322,6 +329,10 @@ KINDS: tuple[FactKind, ...] = (
         " | Which company do I work for? | Who is my employer? | Where do I work? | What is my company called?",
         "You work for {v}. | Your employer is {v}.",
     ),
+)
+
+KINDS: tuple[FactKind, ...] = (
+    *(replace(k, weight=3.0) for k in _SINGLE),
     *(
         _relative(w)
         for w in ("sister", "brother", "wife", "husband", "best friend", "daughter", "son", "boss")

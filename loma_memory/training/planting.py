@@ -22,6 +22,9 @@ _ACKS = (
 _LEADS = ("", "", "", "By the way, ", "One question: ", "Remind me: ", "Quick question. ", "Now tell me: ")
 
 
+_QUOTED, _LONGEST_QUOTE = 0.3, 40  # share of turns after which a message is quoted; words of it
+
+
 @dataclass(frozen=True)
 class Sample:
     """A conversation to train on.
@@ -91,6 +94,38 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
         frozenset((i, 1) for i, (_, what) in enumerate(turns) if what == learned) for learned in (answer, own)
     ]
     return Sample(tuple(tuple(t) for t, _ in turns), *marked)
+
+
+_QUOTES = (
+    ("Earlier I said this: {t}", "user"),
+    ("As I told you: {t}", "user"),
+    ("I said: {t}", "user"),
+    ("You said: {t}", "assistant"),
+    ("Your words were: {t}", "assistant"),
+)
+
+
+def quote(base: Sample, rng: random.Random) -> Sample:
+    """Repeat earlier messages word for word, one after every few turns.
+
+    Full context predicts a repeated message almost surely, so every word of it tells what memory has kept:
+    dense lessons in keeping words, where planted facts have a few a row. Quotes are learned as answers are.
+    """
+    turns: list[tuple[Message, ...]] = []
+    marks: dict[str, set[tuple[int, int]]] = {"answers": set(), "own": set()}
+    for i, turn in enumerate(base.turns):
+        for name, marked in (("answers", base.answers), ("own", base.own)):
+            marks[name].update((len(turns), m) for m in range(len(turn)) if (i, m) in marked)
+        turns.append(turn)
+        if i < 2 or rng.random() > _QUOTED:
+            continue
+        said = [m for t in base.turns[: i - 1] for m in t if 3 <= len(m.text.split()) <= _LONGEST_QUOTE]
+        if said:
+            source = rng.choice(said)
+            lead = rng.choice([q for q, role in _QUOTES if role == source.role])
+            marks["answers"].add((len(turns), 0))
+            turns.append((Message("user", lead.format(t=source.text)),))
+    return Sample(tuple(turns), frozenset(marks["answers"]), frozenset(marks["own"]))
 
 
 def first_turns(dialogue: Dialogue, turns: int) -> Sample:

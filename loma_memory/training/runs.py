@@ -177,7 +177,7 @@ def _train_fusion(
     _say_plan(report, run, groups)
     parameters = list(fusion.parameters())
     return train(
-        FusionObjective(loaded, how, lora=lora is not None),
+        FusionObjective(loaded, how, lora=lora is not None, zones=run.mixture.zone > 0),
         [*parameters, *(lora.parameters() if lora is not None else [])],
         batches,
         run.loop,

@@ -163,6 +163,28 @@ def test_convolutions_learn_and_nothing_else(tmp_path: Path) -> None:
         Fusion.load(tmp_path / "nowhere", *shape())
 
 
+def test_answers_weigh_more_and_zones_are_taken_in_one_after_another() -> None:
+    draw = random.Random(2)
+    turns = tuple(tuple(tuple(draw.randrange(3, 60) for _ in range(4)) for _ in range(2)) for _ in range(4))
+    how = LoCoCo(6, fusion(3))
+    built = loaded(model(), sink=[1, 5, 9])
+
+    def total(weights: tuple[float, ...], zones: bool) -> tuple[float, float]:
+        loss, count, _ = FusionObjective(built, how, zones=zones)([Encoded(turns, weights)], 0)
+        return float(loss.detach()), float(count)
+
+    plain, answered = (0.0,) * 8 + (1.0,) * 24, (0.0,) * 8 + (1.0,) * 16 + (8.0,) * 8
+    last = (0.0,) * 24 + (1.0,) * 8
+    assert total(plain, False)[1] == 3 * 7
+    assert total(answered, False)[1] == 2 * 7 + 8 * 7
+    whole, end = total(plain, False)[0], total(last, False)[0]
+    assert total(answered, False)[0] == pytest.approx(whole + 7 * end)
+    assert total(plain, True)[0] != pytest.approx(whole)
+    # Turns of one zone are the same either way.
+    turns = tuple((message,) for turn in turns for message in turn)
+    assert total(plain, True) == pytest.approx(total(plain, False))
+
+
 def test_nonsense_is_refused() -> None:
     for slots in (0, 3):
         with pytest.raises(UsageError, match=f"even number of at least 2, got {slots}"):

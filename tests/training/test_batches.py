@@ -18,7 +18,7 @@ from loma_memory.evaluation import talk
 from loma_memory.training import facts, values
 from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Weights, encode, fit, padded_ids
-from loma_memory.training.planting import Sample, first_turns, general, plant, window
+from loma_memory.training.planting import Sample, first_turns, general, plant, quote, window
 from loma_memory.training.prompts import own_prompts
 
 FORM = ChatFormat.of(byte_tokenizer())
@@ -126,6 +126,44 @@ def test_what_was_to_be_learned_stays_so_when_facts_are_planted() -> None:
     assert first_turns(TALK[0], 0).turns == TALK[0].turns[:1]
 
 
+def test_quotes_repeat_what_was_said_turns_before() -> None:
+    quoted = 0
+    for seed in range(60):
+        base = plant(first_turns(TALK[seed % len(TALK)], 8), random.Random(seed), 2)
+        sample = quote(base, random.Random(seed))
+        asides = [t for t, turn in enumerate(sample.turns) if len(turn) == 1]
+        kept = [turn for turn in sample.turns if len(turn) > 1]
+        assert tuple(kept) == base.turns
+        for t in asides:
+            before = [m.text for turn in sample.turns[: t - 2] for m in turn]
+            told = sample.turns[t][0].text
+            assert any(told.endswith(f": {text}") for text in before), told
+        answers = {sample.turns[t][m].text for t, m in sample.answers if t not in asides}
+        assert answers == {base.turns[t][m].text for t, m in base.answers}
+        assert {(t, 0) for t in asides} <= sample.answers
+        quoted += len(asides)
+    assert quoted > 60
+    nothing = Sample(TALK[0].turns[:2])
+    assert quote(nothing, random.Random(0)) == nothing
+
+
+def test_a_share_of_rows_has_quotes() -> None:
+    def share(quoted: float) -> float:
+        mixture = Mixture(lengths=(700,), tokens=7000, planted=0.5, quoted=quoted, curriculum=0)
+        rows = [row for step in range(3) for row in made(mixture=mixture)(step)]
+        return sum(any(len(turn) == 1 for turn in row.turns) for row in rows) / len(rows)
+
+    assert share(0.0) == 0.0
+    assert 0.2 < share(0.5) < 0.7
+    assert share(1.0) > 0.6
+
+
+def test_kinds_of_which_there_are_many_do_not_crowd_out_the_others() -> None:
+    drawn = Counter(f.kind for s in range(3000) for f in facts.draw_facts(random.Random(s), 1))
+    assert drawn["job"] > 1.8 * drawn["favourite beach"]
+    assert set(drawn) == {k.name for k in facts.KINDS}
+
+
 def test_windows_and_general_prompts() -> None:
     dialogue = Dialogue("d", tuple((Message("user", str(i)), Message("assistant", "x")) for i in range(9)))
     starts = Counter(window(dialogue, random.Random(s), 4).turns[0][0].text for s in range(200))
@@ -164,6 +202,21 @@ def test_single_exchanges_make_conversations_together() -> None:
     for row in Batches(FORM, [problems], mixture, WEIGHTS, first_turn=1)(0):
         assert len(row.turns) > 2
         assert all(len(turn) == 2 for turn in row.turns)
+
+
+def test_running_text_has_zones_and_no_roles() -> None:
+    words = " ".join(f"word{n}" for n in range(900))
+    book = Dialogue("b", tuple((Message("user", words[at : at + 600]),) for at in range(0, len(words), 600)))
+    mixture = Mixture(lengths=(200, 330), tokens=900, zone=16, text=64, curriculum=0)
+    for step in range(4):
+        for row in Batches(FORM, [[book]], mixture, WEIGHTS, first_turn=1, seed=step)(step):
+            assert {len(m) for turn in row.turns for m in turn} == {16}
+            assert all(len(turn) == 4 for turn in row.turns[:-1])
+            assert len(row) in (192, 320)
+            assert row.weights == (0.0,) * 64 + (1.0,) * (len(row) - 64)
+            said = FORM.tokenizer.decode(row.flat)
+            assert said in book.text
+            assert "im_start" not in said
 
 
 def test_conversations_with_nothing_to_learn_from_are_refused() -> None:
