@@ -48,8 +48,10 @@ def _number(low: int, high: int) -> Draw:
 
 
 def _kind(name: str, draw: Draw, statements: str, questions: str, answers: str) -> FactKind:
-    parts = [tuple(line.strip() for line in t.strip().split("|")) for t in (statements, questions, answers)]
-    return FactKind(name, draw, *parts)
+    said, asked, replied = (
+        tuple(line.strip() for line in t.strip().split("|")) for t in (statements, questions, answers)
+    )
+    return FactKind(name, draw, said, asked, replied)
 
 
 def _relative(word: str) -> FactKind:
