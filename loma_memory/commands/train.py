@@ -52,6 +52,12 @@ def add(commands: Any) -> None:
         "--quoted", type=float, default=0.3, help="share of rows in which messages are repeated word for word"
     )
     memory.add_argument(
+        "--labels",
+        type=float,
+        default=0.0,
+        help="share of the true next token, beside the teacher, in what is learned",
+    )
+    memory.add_argument(
         "--zone",
         type=int,
         default=0,
@@ -136,6 +142,7 @@ def _memory(args: argparse.Namespace) -> int:
         args.rank,
         slots=args.slots,
         lora_rank=args.lora_rank,
+        labels=args.labels,
         init=_path(args.init),
     )
     loaded = load(

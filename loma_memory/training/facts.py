@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from loma_memory.training.kinds import KINDS, FactKind
+from loma_memory.training.fact_kind import FactKind
+from loma_memory.training.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,24 @@ _NOUNS = {
     "studies": "my field of study",
     "book": "my book",
     "employer": "my employer",
+    "collection": "the things I collect",
+    "fear": "the thing I'm afraid of",
+    "bus": "the bus I take",
+    "gate": "the gate of my flight",
+    "train": "the time of my train",
+    "children": "the number of my children",
+    "meeting person": "the person I'm meeting",
+    "present": "the present I bought",
+    "lost thing": "the thing I lost",
+    "hiding place": "the place where I hid it",
+    "garden": "the plants in my garden",
+    "subject at school": "my best subject at school",
+    "hometown of parents": "my parents' home",
+    "conference": "the place of the conference",
+    "budget": "the sum of money",
+    "dance or course": "the course I take",
+    "wood or craft": "the thing I'm building",
+    "date": "the date",
 }
 
 

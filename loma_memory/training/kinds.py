@@ -3,59 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from loma_memory.training import values as v
-
-Draw = Callable[[random.Random], str]
-
-
-@dataclass(frozen=True)
-class FactKind:
-    """A kind of fact.
-
-    Attributes:
-        draw: draws a value.
-        statements: ways to say it, with {v} for the value.
-        questions: ways to ask for it.
-        answers: ways to answer, with {v}.
-        weight: how often it is drawn, beside 1 for kinds of which there are many.
-    """
-
-    name: str
-    draw: Draw
-    statements: tuple[str, ...]
-    questions: tuple[str, ...]
-    answers: tuple[str, ...]
-    weight: float = 1.0
-
-
-def one_of(options: Sequence[str], invented: float = 0.0, phrases: float = 0.0) -> Draw:
-    """Draws from a list, or, with these probabilities, an invented word or words that tell nothing."""
-
-    def draw(rng: random.Random) -> str:
-        how = rng.random()
-        if how < invented:
-            return v.made_up(rng)
-        return v.phrase(rng) if how < invented + phrases else rng.choice(options)
-
-    return draw
-
-
-def _number(low: int, high: int) -> Draw:
-    return lambda rng: str(rng.randint(low, high))
-
-
-def _kind(name: str, draw: Draw, statements: str, questions: str, answers: str) -> FactKind:
-    said, asked, replied = (
-        tuple(line.strip() for line in t.strip().split("|")) for t in (statements, questions, answers)
-    )
-    return FactKind(name, draw, said, asked, replied)
+from loma_memory.training.everyday import EVERYDAY
+from loma_memory.training.fact_kind import FactKind, kind, number, one_of
 
 
 def _relative(word: str) -> FactKind:
-    return _kind(
+    return kind(
         f"{word}'s name",
         one_of(v.FIRST_NAMES, 0.4),
         f"My {word} is called {{v}}. | I have a {word} named {{v}}. | My {word} {{v}} says hello, by the way."
@@ -68,7 +24,7 @@ def _relative(word: str) -> FactKind:
 
 
 def _pet(animal: str) -> FactKind:
-    return _kind(
+    return kind(
         f"{animal}'s name",
         one_of(v.FIRST_NAMES, 0.6),
         f"I have a {animal} called {{v}}. | My {animal}'s name is {{v}}. | We just got a {animal} and named it {{v}}."
@@ -88,7 +44,7 @@ def _person(word: str) -> FactKind:
             return title + v.made_up(rng)
         return title + rng.choice(v.SURNAMES if title else v.FIRST_NAMES)
 
-    return _kind(
+    return kind(
         f"{word}'s name",
         draw,
         f"My {word} is {{v}}. | {{v}} is my {word}. | I talked to my {word}, {{v}}, yesterday. | My {word} {{v}} called me."
@@ -99,7 +55,7 @@ def _person(word: str) -> FactKind:
 
 
 def _liking(word: str) -> FactKind:
-    return _kind(
+    return kind(
         f"favourite {word}",
         one_of(v.STREETS + v.BOOKS + v.SURNAMES, 0.2, 0.4),
         f"My favourite {word} is {{v}}. | No {word} is better than {{v}}. | I adore {{v}}, the best {word} there is."
@@ -129,7 +85,7 @@ _LIKINGS = (
 ).split()
 
 _SINGLE: tuple[FactKind, ...] = (
-    _kind(
+    kind(
         "name",
         one_of(v.FIRST_NAMES, 0.4),
         "They named me {v} when I was born. | {v} speaking. | It's {v} again. | Everybody knows me as {v}."
@@ -140,7 +96,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What did I say my name was?",
         "Your name is {v}. | You are {v}. | You're {v}.",
     ),
-    _kind(
+    kind(
         "home",
         one_of(v.CITIES, 0.3),
         "Life here in {v} is good. | I come to you from {v}, where I live. | I rent a room in {v}. | These days {v} is my home."
@@ -150,7 +106,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Where is my home?",
         "You live in {v}. | Your home is in {v}.",
     ),
-    _kind(
+    kind(
         "birthplace",
         one_of(v.CITIES, 0.3),
         "My family comes from {v}, and so do I. | I spent my childhood in {v}. | {v} is where I was born."
@@ -159,7 +115,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Where was I born? | Where am I from originally? | What is my hometown? | Where did I grow up?",
         "You are from {v}. | You come from {v}.",
     ),
-    _kind(
+    kind(
         "job",
         one_of(v.JOBS, phrases=0.1),
         "I make my living as a {v}. | After school I became a {v}. | As a {v} I work long hours. | They hired me as a {v}. | Being a {v} pays my rent."
@@ -169,7 +125,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Do you remember my job?",
         "You work as a {v}. | You are a {v}.",
     ),
-    _kind(
+    kind(
         "allergy",
         one_of(v.FOODS, phrases=0.1),
         "I get ill when I eat {v}. | My skin itches after eating {v}. | {v} make me sick, so none for me. | The doctor told me to stay away from {v}."
@@ -180,7 +136,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What should I avoid at dinner?",
         "You are allergic to {v}. | You should avoid {v}, you are allergic to {v}.",
     ),
-    _kind(
+    kind(
         "dish",
         one_of(v.DISHES, phrases=0.1),
         "Nothing tastes better to me than {v}. | For dinner I always want {v}. | Give me {v} and I'm happy."
@@ -190,7 +146,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What is my favourite food? | Which dish do I like best? | What food do I love? | What could I eat every day?",
         "Your favourite food is {v}. | You like {v} best.",
     ),
-    _kind(
+    kind(
         "colour",
         one_of(v.COLOURS, phrases=0.1),
         "Everything I own is {v}, I just love that colour. | I painted my whole room {v}, it's my colour. | If I could, I'd wear {v} all the time."
@@ -201,7 +157,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Do you remember my favourite colour?",
         "Your favourite colour is {v}. | You like {v} best.",
     ),
-    _kind(
+    kind(
         "instrument",
         one_of(v.INSTRUMENTS, phrases=0.1),
         "In our band I'm on the {v}. | You can hear me on the {v} every evening. | I spend hours with my {v}."
@@ -210,7 +166,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Which instrument do I play? | What instrument do I play? | What do I play? | Do you recall my instrument?",
         "You play the {v}.",
     ),
-    _kind(
+    kind(
         "sport",
         one_of(v.SPORTS, phrases=0.1),
         "On Sundays I go for {v}. | {v} keeps me fit. | I'd give anything for a good round of {v}."
@@ -219,7 +175,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What is my favourite sport? | Which sport do I do? | What is my hobby? | What am I really into?",
         "Your sport is {v}. | You like {v}.",
     ),
-    _kind(
+    kind(
         "language",
         one_of(v.LANGUAGES),
         "I go to an evening class for {v}. | Soon I'll speak {v}. | My new challenge is {v}, I've bought a grammar."
@@ -228,7 +184,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Which language am I learning? | What language do I study? | What am I learning to speak?",
         "You are learning {v}.",
     ),
-    _kind(
+    kind(
         "trip",
         one_of(v.COUNTRIES, 0.2),
         "Our plane to {v} leaves soon. | I'm saving money to travel to {v}. | We'll spend our honeymoon in {v}."
@@ -237,7 +193,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Where am I going on holiday? | Where is my next trip? | Which country am I flying to? | Where did I book a trip to?",
         "You are going to {v}. | Your trip is to {v}.",
     ),
-    _kind(
+    kind(
         "car",
         one_of(v.CARS),
         "You'll see my {v} in front of the house. | I go to work in my {v}. | There is a {v} in my garage."
@@ -246,16 +202,16 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What car do I drive? | Which car do I have? | What kind of car do I own? | What's my car?",
         "You drive a {v}. | Your car is a {v}.",
     ),
-    _kind(
+    kind(
         "age",
-        _number(18, 90),
+        number(18, 90),
         "I have lived for {v} years. | There were {v} candles on my cake. | At {v} I still feel young."
         " | I'm {v} years old. | I just turned {v}. | I am {v}. | My age is {v}.",
         "How many years have I lived? | How many candles were on my cake? | How old did I say I am?"
         " | How old am I? | What is my age? | Do you remember how old I am? | What age am I?",
         "You are {v} years old. | You are {v}.",
     ),
-    _kind(
+    kind(
         "birthday",
         lambda rng: f"{rng.choice(v.MONTHS)} {rng.randint(1, 28)}",
         "My party is on {v}, the day I was born. | On {v} I'll be a year older. | You may congratulate me on {v}."
@@ -264,25 +220,25 @@ _SINGLE: tuple[FactKind, ...] = (
         " | When is my birthday? | What date is my birthday? | On which day was I born? | Do you remember my birthday?",
         "Your birthday is on {v}. | You were born on {v}.",
     ),
-    _kind(
+    kind(
         "code",
-        _number(1000, 9999),
+        number(1000, 9999),
         "Keep the number {v} for me. | To open it, type {v}. | The secret number is {v}."
         " | My locker code is {v}. | The code of my locker is {v}. | Please remember the code {v}. | My door code is {v}.",
         "Which number did I give you? | What must I type to open it? | What is the secret number?"
         " | What is my code? | What's the code? | Which code did I tell you? | Do you remember the code?",
         "The code is {v}. | Your code is {v}.",
     ),
-    _kind(
+    kind(
         "room",
-        _number(10, 999),
+        number(10, 999),
         "You'll find me in room {v}. | I sleep in room {v} of the hotel. | Send it up to room {v}."
         " | I'm staying in room {v}. | My room number is {v}. | They gave me room {v}. | My office is room {v}.",
         "Where will you find me in the building? | Which room do I sleep in? | What's the number of my room?"
         " | What is my room number? | Which room am I in? | What room did I say I have?",
         "Your room number is {v}. | You are in room {v}.",
     ),
-    _kind(
+    kind(
         "appointment",
         lambda rng: f"{rng.choice(v.DAYS)} at {rng.randint(1, 12)} {rng.choice(['am', 'pm'])}",
         "I must not miss {v}, they are waiting for me. | They gave me {v} for the visit. | Let's say {v} for my haircut."
@@ -291,7 +247,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | When is my appointment? | On which day is my appointment? | When do I have to be there?",
         "Your appointment is on {v}. | It is on {v}.",
     ),
-    _kind(
+    kind(
         "street",
         lambda rng: (
             f"{v.made_up(rng) if rng.random() < 0.3 else rng.choice(v.STREETS)} {rng.choice(['Street', 'Road', 'Lane', 'Avenue'])}"
@@ -302,7 +258,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Which street do I live on? | What street is my house on? | What is my street?",
         "You live on {v}. | Your house is on {v}.",
     ),
-    _kind(
+    kind(
         "studies",
         one_of(v.SUBJECTS),
         "At college I take {v}. | I'll have a diploma in {v} soon. | My lectures are on {v}."
@@ -311,7 +267,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | What do I study? | What is my subject? | What am I doing a degree in? | Which subject do I study?",
         "You study {v}. | Your subject is {v}.",
     ),
-    _kind(
+    kind(
         "book",
         one_of(v.BOOKS),
         "There's a copy of {v} beside my bed. | Everyone should read {v}, it changed my life. | I've finished {v} three times."
@@ -320,7 +276,7 @@ _SINGLE: tuple[FactKind, ...] = (
         " | Which book am I reading? | What is my favourite book? | What book did I tell you about?",
         "The book is {v}. | It is {v}.",
     ),
-    _kind(
+    kind(
         "employer",
         lambda rng: (
             f"{v.made_up(rng)}{rng.choice([' Labs', ' Ltd', ' & Sons', ' Group', 'soft', ' Foods', ''])}"
@@ -334,7 +290,7 @@ _SINGLE: tuple[FactKind, ...] = (
 )
 
 KINDS: tuple[FactKind, ...] = (
-    *(replace(k, weight=3.0) for k in _SINGLE),
+    *(replace(k, weight=3.0) for k in (*_SINGLE, *EVERYDAY)),
     *(
         _relative(w)
         for w in ("sister", "brother", "wife", "husband", "best friend", "daughter", "son", "boss")

@@ -81,6 +81,7 @@ class MemoryObjective(nn.Module):
         sink: Sequence[int],
         positions: int = 1024,
         weights: Callable[[Sequence[int]], list[float]] | None = None,
+        labels: float = 0.0,
     ) -> None:
         """Set up.
 
@@ -91,9 +92,12 @@ class MemoryObjective(nn.Module):
             sink: header tokens of every row.
             positions: targets sampled a step.
             weights: weighs the tokens of a message, for methods that place memory by weight.
+            labels: share of the true next token, beside the teacher's distribution, in what words of the
+                conversation are to be predicted as; planted answers are learned from the teacher alone.
         """
         super().__init__()
         self.model, self.tokens, self.methods = model, tokens, [m.taught() for m in methods]
+        self.labels = labels
         self.sink, self.positions = list(sink), positions
         self.weights = weights
 
@@ -140,6 +144,9 @@ class MemoryObjective(nn.Module):
         got = torch.log_softmax(logits(self.model, states[rows, columns - 1]).float(), dim=-1)
         each = nn.functional.kl_div(got, target, reduction="none", log_target=True).sum(-1)
         loss = (each * weight).sum()
+        if self.labels:
+            truth = nn.functional.nll_loss(got, ids[rows, columns], reduction="none")
+            loss = loss + self.labels * ((truth - each) * weight)[weight <= 1.0].sum()
         hit = (target.argmax(-1) == got.argmax(-1)).float()
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "agree": float(hit.mean())}
         answers = weight > 1.0

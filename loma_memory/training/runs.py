@@ -40,6 +40,7 @@ class MemoryRun:
         mixture: rows of a batch.
         positions: targets sampled a step.
         answer_weight: weight of planted answers' words; they are few beside all others.
+        labels: share of the true next token in what a conversation's words are to be predicted as.
         per_file: dialogues taken from each file.
         slots: of LoCoCo's cache.
         lora_rank: rank of a LoRA on the text path, trained along with LoCoCo's convolutions; 0 for none.
@@ -54,6 +55,7 @@ class MemoryRun:
     rank: int = 32
     positions: int = 1024
     answer_weight: float = 8.0
+    labels: float = 0.0
     per_file: int = 6000
     slots: int = 32
     lora_rank: int = 0
@@ -98,6 +100,8 @@ def train_memory(
         raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
     if not METHODS[run.method].needs_weights and (run.slots != MemoryRun.slots or run.lora_rank):
         raise UsageError(f"slots and lora_rank are settings of lococo, not of {run.method}")
+    if not 0 <= run.labels <= 1:
+        raise UsageError(f"labels must be a share between 0 and 1, got {run.labels}")
     if run.lora_rank < 0:
         raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
     methods = [method(run.method, ratio=r) for r in run.ratios]
@@ -119,7 +123,7 @@ def train_memory(
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
     objective = MemoryObjective(
-        adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh
+        adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh, run.labels
     )
 
     before = adapter.settings.trained_tokens

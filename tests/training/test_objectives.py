@@ -127,6 +127,31 @@ def test_what_weighs_more_counts_more() -> None:
     assert "answers" not in whole[2], "only what weighs more than 1 is an answer"
 
 
+def test_labels_are_learned_beside_the_teacher_except_for_answers() -> None:
+    known = loaded(build("llama"))
+    adapter = with_adapter(known.model)
+    (row, *_) = talks()
+    inner = Encoded(row.turns, tuple(w if i not in _starts(row) else 0.0 for i, w in enumerate(row.weights)))
+    last = len(row) - 1
+    answered = Encoded(row.turns, tuple(8.0 if i == last else w for i, w in enumerate(inner.weights)))
+
+    def total(labels: float, encoded: Encoded) -> float:
+        objective = MemoryObjective(
+            adapter.model, adapter.tokens, [CCMConcat(2)], SINK, 10_000, known.format.weigh, labels
+        )
+        with torch.no_grad():
+            return float(objective([encoded], 1)[0])
+
+    got = log_likelihoods(reader_of(known, CCMConcat(2), adapter.tokens), [inner])
+    places = [i for i, w in enumerate(inner.weights) if w > 0]
+    truth = [-float(got[n, row.flat[i]]) for n, i in enumerate(places)]
+    assert total(1.0, inner) == pytest.approx(sum(truth), rel=1e-4)
+    assert total(0.25, inner) == pytest.approx(0.75 * total(0.0, inner) + 0.25 * sum(truth), rel=1e-4)
+    alone = Encoded(row.turns, tuple(8.0 if i == last else 0.0 for i in range(len(row))))
+    assert total(1.0, alone) == pytest.approx(total(0.0, alone))
+    assert total(1.0, answered) == pytest.approx(sum(truth[:-1]) + total(0.0, alone), rel=1e-4)
+
+
 def test_only_the_adapter_learns_and_all_of_it() -> None:
     adapter = with_adapter(loaded(build("llama")).model)
     objective = MemoryObjective(adapter.model, adapter.tokens, [CCMConcat(2)], SINK)
