@@ -12,5 +12,5 @@ train() {
     local out=$1
     shift
     ACCELERATE_USE_CPU=true OMP_NUM_THREADS=1 torchrun --standalone --nproc_per_node 2 -m loma_memory.cli train memory \
-        --text-adapter "$text" --threads 1 --quoted 0 --out "$out" "$@"
+        --text-adapter "$text" --threads 1 --out "$out" "$@"
 }

@@ -49,13 +49,13 @@ def add(commands: Any) -> None:
     )
     memory.add_argument("--planted", type=float, default=0.3, help="share of rows with planted facts")
     memory.add_argument(
-        "--quoted", type=float, default=0.3, help="share of rows in which messages are repeated word for word"
+        "--quoted", type=float, default=0.0, help="share of rows in which messages are repeated word for word"
     )
     memory.add_argument(
         "--labels",
         type=float,
         default=0.0,
-        help="share of the true next token, beside the teacher, in what is learned",
+        help="share of the true next token, beside the teacher, in what is learned (default: none)",
     )
     memory.add_argument(
         "--zone",

@@ -123,6 +123,26 @@ def test_convolutions_with_a_lora_on_text(
     assert "lora_rank must be at least 0, got -1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--labels", "2"], "labels must be a share between 0 and 1, got 2.0"),
+        (["--zone", "1"], "--zone must be at least 2 tokens and --text whole zones, got 1 and 112"),
+        (["--zone", "16", "--text", "100"], "whole zones, got 16 and 100"),
+    ],
+)
+def test_shares_and_zones_are_checked(
+    wrong: list[str], said: str, file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path), *wrong]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_running_text_is_trained_on_in_zones(file: Path, tiny: str, tmp_path: Path) -> None:
+    train("memory", file, tiny, tmp_path, "--zone", "8", "--text", "16", "--labels", "0.5", "--quoted", "0.5")
+    assert any("lora_B" in k and v.abs().max() > 0 for k, v in weights(tmp_path).items())
+
+
 def test_a_text_adapter_makes_its_own_answers_once(
     file: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
