@@ -100,8 +100,15 @@ def train_memory(
         raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
     if not METHODS[run.method].needs_weights and (run.slots != MemoryRun.slots or run.lora_rank):
         raise UsageError(f"slots and lora_rank are settings of lococo, not of {run.method}")
-    if not 0 <= run.labels <= 1:
-        raise UsageError(f"labels must be a share between 0 and 1, got {run.labels}")
+    for name, share in (
+        ("planted", run.mixture.planted),
+        ("quoted", run.mixture.quoted),
+        ("labels", run.labels),
+    ):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} must be a share between 0 and 1, got {share}")
+    if METHODS[run.method].needs_weights and run.labels:
+        raise UsageError(f"labels is a setting of methods with memory tokens, not of {run.method}")
     if run.lora_rank < 0:
         raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
     methods = [method(run.method, ratio=r) for r in run.ratios]

@@ -127,6 +127,9 @@ def test_convolutions_with_a_lora_on_text(
     ("wrong", "said"),
     [
         (["--labels", "2"], "labels must be a share between 0 and 1, got 2.0"),
+        (["--quoted", "-0.1"], "quoted must be a share between 0 and 1, got -0.1"),
+        (["--planted", "nan"], "planted must be a share between 0 and 1, got nan"),
+        (["--method", "lococo", "--labels", "0.5"], "not of lococo"),
         (["--zone", "1"], "--zone must be at least 2 tokens and --text whole zones, got 1 and 112"),
         (["--zone", "16", "--text", "100"], "whole zones, got 16 and 100"),
     ],
