@@ -30,7 +30,8 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
         text_width: columns of text.
 
     Returns:
-        (M, text_width): row j has 1/n at the n tokens of its part; the parts of a message share it out.
+        (M, text_width): row j has at the tokens of its part their shares of the part's weight, 1/n at each of
+        n where weights are equal; the parts of a message share it out.
         A RETELL token's part is the token of text before the one that it stands for.
     """
     text, memory = layout[:text_width], layout[text_width:]
@@ -39,20 +40,20 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
         rows = ((memory.kind == MEMORY) & (memory.message == message)).nonzero().flatten()
         columns = ((text.kind == TEXT) & (text.message == message)).nonzero().flatten()
         part = torch.tensor(parts(text.weight[columns].tolist(), len(rows)), dtype=torch.int64)
-        matrix[rows[part], columns] = 1.0
+        matrix[rows[part], columns] = text.weight[columns].to(matrix.dtype)
     told = memory.kind == RETELL
     same = text.message[None] == memory.message[told, None]
     before = text.index[None] == memory.index[told, None] - 1
     matrix[told] = (same & before & (text.kind == TEXT)[None]).to(matrix.dtype)
-    return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1.0)
+    return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
 
 def embed(model: Any, tokens: MemoryTokens | None, ids: Tensor, rows: Sequence[TokenLayout]) -> Tensor:
     """Input embeddings of a batch, (B, T + M, hidden).
 
-    A memory token's embedding is its row of the table plus the mean embedding of the part of the message
-    that it stands for. CCM has the table alone; with the mean, what the token shall hold is there from the
-    first layer on, and training starts from pooling instead of from nothing (docs/training.md).
+    A memory token's embedding is its row of the table plus the mean embedding, by weight, of the part of the
+    message that it stands for. CCM has the table alone; with the mean, what the token shall hold is there
+    from the first layer on, and training starts from pooling instead of from nothing (docs/training.md).
 
     Args:
         model: gives the embeddings of text.

@@ -14,9 +14,9 @@ FREQUENT = 400
 """Rank up to which a word counts as most frequent. Tokens are numbered in the order in which a tokenizer
 learned them, which is that of their frequency; what a word tells grows with the log of its rank (Zipf)."""
 
-MOST = 1.5
-"""What a token of a message may weigh on average: in languages that the tokenizer spells out, and in rows of
-numbers, everything is a piece."""
+LEAST, MOST = 0.8, 1.5
+"""What a token of a message weighs on average at least and at most: the simplest words say something, too;
+in languages that the tokenizer spells out, and in rows of numbers, everything is a piece."""
 
 
 class Pieces:
@@ -54,7 +54,8 @@ class Pieces:
                 weights[place - 1] = weights[place] = PIECE
             elif self._first[i]:
                 weights[place] = self._whole[i]
-        scale = min(1.0, MOST * len(ids) / max(sum(weights), MARK))
+        mean = max(sum(weights) / max(1, len(ids)), MARK)
+        scale = min(max(1.0, LEAST / mean), MOST / mean)
         return [w * scale for w in weights]
 
 

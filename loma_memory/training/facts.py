@@ -99,6 +99,9 @@ _NOUNS = {
 }
 
 
+_TWO_NAMES = 0.4  # share of samples of several facts in which the user's own name stands beside another's
+
+
 def _tell(rng: random.Random, statement: str) -> str:
     """A statement, now and then with a few words before it."""
     starts_low = statement.split()[0] in ("My", "We", "People", "Our", "Please", "They", "Just")
@@ -115,11 +118,19 @@ def _ask(rng: random.Random, kind: FactKind) -> str:
 
 
 def draw_facts(rng: random.Random, count: int) -> list[Fact]:
-    """`count` facts of different kinds."""
+    """`count` facts of different kinds; now and then the user's own name is among them, and next to it another's.
+
+    Whose name is whose is what compressed memory mixes up first: both are names, told in the same words.
+    """
     if count > len(KINDS):
         raise ValueError(f"a sample of at most {len(KINDS)} facts, got {count}")
     facts: list[Fact] = []
     kinds = sorted(KINDS, key=lambda k: rng.random() ** (1 / k.weight), reverse=True)
+    if count > 1 and rng.random() < _TWO_NAMES:
+        kinds.sort(key=lambda k: k.name != "name")  # a stable order: the user's own name, then the others
+        kinds.insert(
+            rng.randrange(2), kinds.pop(next(i for i, k in enumerate(kinds) if k.name.endswith("'s name")))
+        )
     for kind in kinds[:count]:
         value = kind.draw(rng)
         statement = rng.choice(kind.statements).replace("{v}", value)

@@ -94,7 +94,7 @@ _SINGLE: tuple[FactKind, ...] = (
         "How should you address me? | What do people call me? | Under which name do you know me? | My name, what is it?"
         " | What is my name? | What's my name? | Do you remember my name? | Who am I? | Can you tell me my name?"
         " | What did I say my name was?",
-        "Your name is {v}. | You are {v}. | You're {v}.",
+        "Your name is {v}. | You are {v}. | You're {v}. | You're called {v}. | You are called {v}.",
     ),
     kind(
         "home",

@@ -22,6 +22,8 @@ _ACKS = (
 _LEADS = ("", "", "", "By the way, ", "One question: ", "Remind me: ", "Quick question. ", "Now tell me: ")
 
 
+_TWO_IN_ONE = 0.45  # share of facts told in one sentence with the one before
+_SOON = 0.35  # share of questions asked at any time after the telling instead of at the end
 _QUOTED, _LONGEST_QUOTE = 0.3, 40  # share of turns after which a message is quoted; words of it
 
 
@@ -46,20 +48,21 @@ def _lead(rng: random.Random, question: str) -> str:
     return lead + (question if keep else question[0].lower() + question[1:])
 
 
-def _together(rng: random.Random, told: Sequence[Fact]) -> list[str]:
-    """What the user says of the facts: mostly one a message, now and then two in one sentence."""
-    said: list[str] = []
+def _together(rng: random.Random, told: Sequence[Fact]) -> list[tuple[str, list[Fact]]]:
+    """What the user says of the facts, and which: one a message, or two in one sentence."""
+    said: list[tuple[str, list[Fact]]] = []
     for fact in told:
-        if said and rng.random() < 0.3:
-            before, now = said.pop(), fact.statement
+        if said and rng.random() < _TWO_IN_ONE:
+            (before, facts), now = said.pop(), fact.statement
             starts_low = now.split()[0] in ("My", "We", "People", "Our", "Please", "They", "Just")
             if starts_low or now.startswith("I"):
                 now = now[0].lower() + now[1:] if starts_low else now
-                said.append(f"{before.rstrip('.!')}{rng.choice([' and ', ', and ', ', also, '])}{now}")
+                joined = f"{before.rstrip('.!')}{rng.choice([' and ', ', and ', ', also, '])}{now}"
             else:
-                said.append(f"{before} {now}")
+                joined = f"{before} {now}"
+            said.append((joined, [*facts, fact]))
         else:
-            said.append(fact.statement)
+            said.append((fact.statement, [fact]))
     return said
 
 
@@ -67,13 +70,15 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
     """Plant facts in a conversation and ask for them after it.
 
     A statement stands alone, answered by a word of thanks, or joins the user's own message. Questions come
-    in any order after the last turn; now and then one asks for what was never said. The answers are
-    learned, and what was to be learned in `base`; not the words of thanks, or a model says nothing else.
+    in any order after the last turn, some at any time after the telling; now and then one asks for what was
+    never said. The answers are learned, and what was to be learned in `base`; not the words of thanks, or a
+    model says nothing else.
     """
     plain, own, answer = range(3)
     turns = [(list(t), own if (i, 1) in base.own else plain) for i, t in enumerate(base.turns)]
     told = draw_facts(rng, facts)
-    for statement in _together(rng, told):
+    said = _together(rng, told)
+    for statement, _ in said:
         spot = rng.randrange(max(1, len(turns) - 1))
         user = turns[spot][0][0]
         how = rng.random()
@@ -84,7 +89,15 @@ def plant(base: Sample, rng: random.Random, facts: int) -> Sample:
             turns[spot][0][0] = Message(user.role, f"{user.text} {statement}")
         else:
             turns[spot][0][0] = Message(user.role, f"{statement} {user.text}")
-    asked = [[Message("user", _lead(rng, f.question)), Message("assistant", f.answer)] for f in told]
+    asked: list[list[Message]] = []
+    for statement, its in said:
+        for fact in its:
+            question = [Message("user", _lead(rng, fact.question)), Message("assistant", fact.answer)]
+            if rng.random() < _SOON:
+                after = next(i for i, (t, _) in enumerate(turns) if statement in t[0].text) + 1
+                turns.insert(rng.randint(after, len(turns)), (question, answer))
+            else:
+                asked.append(question)
     if rng.random() < 0.05:
         kind = rng.choice([k for k in KINDS if k.name not in {f.kind for f in told}])
         asked.append([Message("user", rng.choice(kind.questions)), Message("assistant", rng.choice(UNKNOWN))])

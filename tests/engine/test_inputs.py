@@ -31,6 +31,17 @@ def test_parts_by_hand() -> None:
     ]
 
 
+def test_what_weighs_more_counts_more_in_the_mean() -> None:
+    heavy = {7: 3.0, 9: 0.5}
+    one = lay_out(
+        CCMConcat(3), [1], [[[[5, 6, 7, 8, 9]]]], weights=lambda message: [heavy.get(i, 1.0) for i in message]
+    )
+    matrix = spans(one.layouts[0], one.text_width)
+    #                                sink  5    6     7     8    9
+    assert torch.allclose(matrix[0], torch.tensor([0, 0.2, 0.2, 0.6, 0, 0]))
+    assert torch.allclose(matrix[1], torch.tensor([0, 0, 0, 0, 2 / 3, 1 / 3]))
+
+
 @settings(deadline=None)
 @given(
     st.lists(
