@@ -271,6 +271,13 @@ def test_tasks_questions_problems_and_repetition(
     assert code == 0
     assert [r["turns"] for r in json.loads(out)] == [0, 1]
     assert drawn[1].read_bytes()[:4] == b"\x89PNG"
+    code, out, err = run("eval", "recall", *model, "--turns", 0, "--told", 2, "--limit", 2)
+    assert code == 0
+    assert json.loads(out)["told"] == 2
+    assert "taken for another fact of the same sentence: {'full'" in err
+    code, _, err = run("eval", "recall", *model, "--told", 99)
+    assert code == 2
+    assert "--told must be at most 16, the kinds of facts, got 99" in one_line(err)
 
 
 def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-PIECE, RARE, COMMON, MARK = 4.4, 3.4, 0.25, 0.1
+PIECE, RARE, COMMON, MARK = 6.0, 2.2, 0.2, 0.1
 """Weight of a piece of a word or number, of the rarest word that is one token, of the most frequent ones, and
 of everything else; about 1 a token in ordinary dialogues, so that a ratio is what it says."""
 
@@ -14,7 +14,7 @@ FREQUENT = 400
 """Rank up to which a word counts as most frequent. Tokens are numbered in the order in which a tokenizer
 learned them, which is that of their frequency; what a word tells grows with the log of its rank (Zipf)."""
 
-LEAST, MOST = 0.8, 1.5
+LEAST, MOST = 0.75, 2.0
 """What a token of a message weighs on average at least and at most: the simplest words say something, too;
 in languages that the tokenizer spells out, and in rows of numbers, everything is a piece."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -244,7 +245,33 @@ PROBES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...
 
 def draw(rng: random.Random) -> Probe:
     """One probe; options are four different values of its kind in random order."""
-    kind, values, statements, questions = rng.choice(PROBES)
+    return _of(rng.choice(PROBES), rng)
+
+
+def draw_others(rng: random.Random, probe: Probe, count: int) -> list[Probe]:
+    """`count` probes of other kinds than `probe` and one another.
+
+    Raises:
+        ValueError: more than there are kinds.
+    """
+    kinds = [p for p in PROBES if p[0] != probe.kind]
+    if count > len(kinds):
+        raise ValueError(f"at most {len(PROBES)} facts can be told at once, got {count + 1}")
+    return [_of(kind, rng) for kind in rng.sample(kinds, count)]
+
+
+def together(probes: Sequence[Probe]) -> str:
+    """What the user says of several facts, as one sentence."""
+    said = [p.statement.rstrip(".!") for p in probes]
+    for i, probe in enumerate(probes[1:], 1):
+        first = said[i].split()[0]
+        if first not in ("I", "I'm") and not said[i].startswith(probe.value):
+            said[i] = said[i][0].lower() + said[i][1:]
+    return ", and ".join(said) + "."
+
+
+def _of(entry: tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], rng: random.Random) -> Probe:
+    kind, values, statements, questions = entry
     options = rng.sample(values, 4)
     value = rng.choice(options)
     said = rng.choice(statements).replace("{v}", value)

@@ -11,6 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from loma_memory.data import Dialogue, Message
@@ -28,6 +29,7 @@ def evaluate(
     dialogues: Sequence[Dialogue],
     *,
     turns: int = 10,
+    told: int = 1,
     limit: int = 100,
     batch: int = 20,
     seed: int = 0,
@@ -39,14 +41,16 @@ def evaluate(
         reader: model, method and adapter.
         dialogues: where facts are planted; those with fewer exchanges than `turns` are joined.
         turns: other turns between telling and asking.
+        told: facts of different kinds told in one sentence; one of them is asked for.
         limit: questions asked.
         batch: conversations read together.
         seed: draws dialogues, facts and wordings.
         progress: told how many conversations are done.
 
     Returns:
-        `{"turns", "questions", "generated": {full, none, memory, swapped}, "ranked": {...}, ...}`; ranked is
-        the share of cases in which the value is the likeliest of four.
+        `{"turns", "told", "questions", "generated": {full, none, memory, swapped}, "ranked": {...},
+        "mixed_up": {...}, ...}`; ranked is the share of cases in which the value is the likeliest of four,
+        mixed_up that of answers that are wrong and name another of the facts told with it.
 
     Raises:
         DataError: no dialogue at all.
@@ -55,9 +59,9 @@ def evaluate(
     if not dialogues:
         raise DataError("recall needs at least one dialogue to plant facts in")
     rng = random.Random(seed)
-    cases = [_case(dialogues, turns, rng) for _ in range(limit)]
+    cases = [_case(dialogues, turns, told, rng) for _ in range(limit)]
     form = reader.loaded.format
-    conversations = [[[form.message_ids(m.role, m.text) for m in t] for t in told] for told, _ in cases]
+    conversations = [[[form.message_ids(m.role, m.text) for m in t] for t in c.turns] for c in cases]
     readers = {
         "full": Reader(reader.loaded, method("full")),
         "none": Reader(reader.loaded, method("none")),
@@ -68,7 +72,7 @@ def evaluate(
         pass
 
     final = walk(readers, conversations, visit, batch=batch, progress=progress)
-    probes = [probe for _, probe in cases]
+    probes = [c.probe for c in cases]
     readers["swapped"] = reader
     final["swapped"] = [final["memory"][_other(i, probes)] for i in range(limit)]
     answers = {
@@ -76,28 +80,34 @@ def evaluate(
     }
     ranked = {name: _ranked(r, final[name], probes, batch) for name, r in readers.items()}
     right = {
-        name: sum(correct(a, probe) for a, (_, probe) in zip(said, cases, strict=True)) / limit
+        name: sum(correct(a, probe) for a, probe in zip(said, probes, strict=True)) / limit
+        for name, said in answers.items()
+    }
+    mixed = {
+        name: sum(mixed_up(a, c.probe, c.beside) for a, c in zip(said, cases, strict=True)) / limit
         for name, said in answers.items()
     }
     return {
         "method": reader.method.name,
         "ratio": reader.method.settings().get("ratio"),
         "turns": turns,
+        "told": told,
         "questions": limit,
         "generated": {name: round(share, 4) for name, share in right.items()},
         "ranked": {name: round(share, 4) for name, share in ranked.items()},
+        "mixed_up": {name: round(share, 4) for name, share in mixed.items()},
         "examples": [
             {
-                "statement": probe.statement,
-                "question": probe.question,
-                "value": probe.value,
+                "statement": c.said,
+                "question": c.probe.question,
+                "value": c.probe.value,
                 **{name: answers[name][i] for name in readers},
             }
-            for i, (_, probe) in enumerate(cases[:20])
+            for i, c in enumerate(cases[:20])
         ],
         "wrong_from_memory": [
             {"value": probe.value, "question": probe.question, "memory": a}
-            for a, (_, probe) in zip(answers["memory"], cases, strict=True)
+            for a, probe in zip(answers["memory"], probes, strict=True)
             if not correct(a, probe)
         ],
         "slots": round(sum(s.slots for s in final["memory"]) / limit, 1),
@@ -109,6 +119,11 @@ def correct(answer: str, probe: facts.Probe) -> bool:
     """Whether an answer names the value and none of the other options."""
     others = [o for o in probe.options if o != probe.value and not _names(probe.value, o)]
     return _names(answer, probe.value) and not any(_names(answer, o) for o in others)
+
+
+def mixed_up(answer: str, probe: facts.Probe, beside: Sequence[facts.Probe]) -> bool:
+    """Whether an answer is wrong and names another of the facts that were told together."""
+    return not correct(answer, probe) and any(_names(answer, other.value) for other in beside)
 
 
 def _names(text: str, value: str) -> bool:
@@ -133,14 +148,26 @@ def _ranked(
     return sum(b == p.value for b, p in zip(best, probes, strict=True)) / len(probes)
 
 
-def _case(
-    dialogues: Sequence[Dialogue], turns: int, rng: random.Random
-) -> tuple[list[tuple[Message, ...]], facts.Probe]:
-    """A conversation with a fact in its first turn and `turns` others after it."""
+@dataclass(frozen=True)
+class _Case:
+    """A conversation, what was said in its first turn, the fact that is asked for, and those told with it."""
+
+    turns: list[tuple[Message, ...]]
+    said: str
+    probe: facts.Probe
+    beside: list[facts.Probe]
+
+
+def _case(dialogues: Sequence[Dialogue], turns: int, told: int, rng: random.Random) -> _Case:
+    """A conversation with facts in its first turn and `turns` others after it."""
     probe = facts.draw(rng)
     others: list[tuple[Message, ...]] = []
     while len(others) < turns + 1:
         others.extend(rng.choice(dialogues).turns)
+    beside = facts.draw_others(rng, probe, told - 1)
+    said = probe.statement
+    if beside:
+        said = facts.together(rng.sample([probe, *beside], told))
     first = others[0]
-    user = Message("user", f"{first[0].text} {probe.statement}")
-    return [(user, *first[1:]), *others[1 : turns + 1]], probe
+    user = Message("user", f"{first[0].text} {said}")
+    return _Case([(user, *first[1:]), *others[1 : turns + 1]], said, probe, beside)

@@ -7,6 +7,7 @@ from typing import Any
 
 from loma_memory.commands.common import say
 from loma_memory.commands.evaluate.common import check, declare, deliver, progress, readers
+from loma_memory.errors import UsageError
 
 _QUESTIONS = 100
 
@@ -31,19 +32,29 @@ def add(tables: Any) -> None:
         metavar="N",
         help="other turns between telling and asking; several give a row each",
     )
+    to.add_argument(
+        "--told",
+        type=int,
+        default=1,
+        metavar="N",
+        help="facts told in one sentence, of which one is asked for (default: 1)",
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
-    check(args, turns=0)
+    check(args, turns=0, told=1)
     from loma_memory.data import read_dialogues
-    from loma_memory.evaluation import recall, talk
+    from loma_memory.evaluation import facts, recall, talk
 
+    if args.told > len(facts.PROBES):
+        raise UsageError(f"--told must be at most {len(facts.PROBES)}, the kinds of facts, got {args.told}")
     dialogues = read_dialogues(args.files) if args.files else talk.dialogues()
     results = [
         recall.evaluate(
             r,
             dialogues,
             turns=turns,
+            told=args.told,
             limit=args.limit or _QUESTIONS,
             batch=args.batch,
             seed=args.seed,
@@ -54,6 +65,8 @@ def _run(args: argparse.Namespace) -> int:
     ]
     for result in results:
         say(f"{result['method']}, {result['turns']} turns between: {result['generated']}")
+        if args.told > 1:
+            say(f"taken for another fact of the same sentence: {result['mixed_up']}")
     deliver(args, results)
     if args.plot:
         from loma_memory.evaluation.plot import plot_recall
