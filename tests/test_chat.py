@@ -11,6 +11,7 @@ from tiny_chat import save_tiny_adapter
 
 from loma_memory import Chatbot
 from loma_memory.engine.engine import Engine
+from loma_memory.engine.pieces import MOST
 from loma_memory.engine.replies import ReplySettings
 from loma_memory.errors import SessionConflict, SessionNotFound, UsageError
 from loma_memory.session import ChatSession
@@ -187,7 +188,7 @@ def test_another_ratio_never_uses_the_old_memory(
         assert not session.restored
         assert session.tokens_reread == session.state.text_tokens
         # To a tokenizer of bytes all text is pieces, which weigh half as much again as there are tokens.
-        assert session.state.text_tokens / session.state.slots == pytest.approx(2 / 1.5, rel=0.1)
+        assert session.state.text_tokens / session.state.slots == pytest.approx(2 / MOST, rel=0.1)
 
 
 def test_two_processes_on_one_session(make: Make) -> None:

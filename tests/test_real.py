@@ -76,7 +76,7 @@ def test_replies_after_a_restart_equal_those_of_a_process_that_never_stopped(
 
 
 _NOTES = (
-    "On Tuesday the parcel from Lisbon came while I was cooking soup for Margaret and her children.",
+    "On Tuesday the parcel from Lisbon came while I was cooking lentil soup for Margaret and her children.",
     "The garden behind our house is full of tulips, so my neighbour painted a picture of it for his wife.",
     "I met an old friend at the museum, and we talked about music and the summer that we spent in Norway.",
     "My cousin repairs bicycles in a small workshop near the harbour and sings in a choir on Thursdays.",

@@ -99,10 +99,17 @@ class Batches:
         return fit(self._encode(quote(sample, rng)), length)
 
     def _running(self, rng: random.Random, length: int) -> Encoded:
-        """A passage of a text, cut anywhere."""
-        dialogue = rng.choice(self.groups[rng.randrange(len(self.groups))])
-        passage = window(dialogue, rng, 2 + length // 50)  # a message of a text has some 130 tokens
-        ids = self.form.plain(Dialogue(dialogue.id, passage.turns).text)
+        """A passage of a text, cut anywhere; texts shorter than that follow one another."""
+        group = self.groups[rng.randrange(len(self.groups))]
+        said = []
+        ids: list[int] = []
+        for _ in range(_TRIES):
+            dialogue = rng.choice(group)
+            passage = window(dialogue, rng, 2 + length // 50)  # a message of a text has some 130 tokens
+            said.append(Dialogue(dialogue.id, passage.turns).text)
+            ids = self.form.plain("\n".join(said))
+            if len(ids) > length:
+                break
         start = rng.randrange(max(1, len(ids) - length))
         return zones(ids[start : start + length], self.mixture.zone, self.mixture.text, self.first_turn)
 
@@ -116,7 +123,7 @@ class Batches:
         group = rng.randrange(len(self.groups))
         dialogue = rng.choice(self.groups[group])
         if kind < self.mixture.own + self.mixture.planted:
-            facts = rng.randint(1, max(2, min(6, length // 80)))
+            facts = rng.randint(1, max(2, min(9, length // 60)))
             room = length - 45 * facts
             if self.own and rng.random() < 0.5:
                 return plant(general(self.own, rng, max(1, room // 100)), rng, facts)

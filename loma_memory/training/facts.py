@@ -99,7 +99,7 @@ _NOUNS = {
 }
 
 
-_TWO_NAMES = 0.4  # share of samples of several facts in which the user's own name stands beside another's
+_TWO_NAMES = 0.5  # share of samples of several facts in which the user's own name stands beside another's
 
 
 def _tell(rng: random.Random, statement: str) -> str:

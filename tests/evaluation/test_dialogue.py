@@ -15,6 +15,7 @@ from speaking import served, short, speaking
 
 from loma_memory.data import Dialogue
 from loma_memory.engine.models import LoadedModel
+from loma_memory.engine.pieces import MOST
 from loma_memory.engine.reader import Reader
 from loma_memory.errors import DataError
 from loma_memory.evaluation import dialogue
@@ -120,7 +121,7 @@ def test_the_object_has_the_documented_keys_and_is_plain_json() -> None:
     assert found["kv_bytes_per_turn"] == pytest.approx(
         found["slots_per_turn"] * bytes_a_slot, abs=bytes_a_slot / turns
     )
-    assert found["text_tokens_per_slot"] == pytest.approx(4 / 1.5, rel=0.1), "bytes are pieces"
+    assert found["text_tokens_per_slot"] == pytest.approx(4 / MOST, rel=0.1), "bytes are pieces"
 
 
 def test_the_batch_size_changes_nothing() -> None:

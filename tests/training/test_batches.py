@@ -231,6 +231,14 @@ def test_running_text_has_zones_and_no_roles() -> None:
             assert "im_start" not in said
 
 
+def test_short_texts_follow_one_another_until_a_row_is_full() -> None:
+    notes = [Dialogue(str(n), ((Message("user", f"Note {n} is short."),),)) for n in range(9)]
+    mixture = Mixture(lengths=(100,), tokens=300, zone=25, text=50, curriculum=0)
+    for row in Batches(FORM, [notes], mixture, WEIGHTS, first_turn=1)(0):
+        assert len(row) == 100
+        assert "short.\nNote" in FORM.tokenizer.decode(row.flat)
+
+
 def test_conversations_with_nothing_to_learn_from_are_refused() -> None:
     alone = [Dialogue("d", ((Message("user", "Hi"), Message("assistant", "Hello")),))]
     mixture = Mixture(lengths=(50,), tokens=50, planted=0.0, curriculum=0)
