@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-PIECE, RARE, COMMON, MARK = 6.0, 2.2, 0.2, 0.1
+PIECE, RARE, COMMON, MARK = 5.5, 2.6, 0.2, 0.1
 """Weight of a piece of a word or number, of the rarest word that is one token, of the most frequent ones, and
 of everything else; about 1 a token in ordinary dialogues, so that a ratio is what it says."""
 

@@ -8,6 +8,7 @@ are shared evenly. Each is a function of the state alone, so it needs no memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from torch import Tensor, arange
 
@@ -27,21 +28,22 @@ def spread(start: int, length: int, count: int) -> list[int]:
 def parts(weights: Sequence[float], count: int) -> list[int]:
     """Which of `count` consecutive parts of about equal weight each token of a text belongs to.
 
-    Part j ends with the first token at which j + 1 shares of the weight are reached; no part is empty
-    while there are tokens enough. Of equal weights the parts are equally long, to a token.
+    Part j ends between the two tokens where the weight so far is nearest to j + 1 shares, so that a heavy
+    token goes to the side where it makes less of a difference; no part is empty while there are tokens
+    enough. Of equal weights the parts are equally long, to a token.
     """
-    length, whole, reached = len(weights), sum(weights), 0.0
-    if count >= length:
+    length = len(weights)
+    if count >= length or len(set(weights)) < 2:
         return [i * count // length for i in range(length)]
-    found, part = [], 0
-    for i, weight in enumerate(weights):
-        reached += weight
-        found.append(part)
-        last = part == count - 1
-        full = reached * count >= whole * (part + 1) * (1 - 1e-12)
-        if not last and (full or length - 1 - i == count - 1 - part):
-            part += 1
-    return found
+    reached = [0.0, *accumulate(weights)]
+    ends = [0]
+    for part in range(1, count):
+        share, last = reached[-1] * part / count, length - (count - part)
+        end = ends[-1] + 1
+        while end < last and abs(reached[end + 1] - share) < abs(reached[end] - share):
+            end += 1
+        ends.append(end)
+    return [j for j, (start, end) in enumerate(pairwise([*ends, length])) for _ in range(start, end)]
 
 
 def spread_by_weight(start: int, weights: Sequence[float], count: int) -> list[int]:

@@ -38,8 +38,8 @@ def test_what_weighs_more_counts_more_in_the_mean() -> None:
     )
     matrix = spans(one.layouts[0], one.text_width)
     #                                sink  5    6     7     8    9
-    assert torch.allclose(matrix[0], torch.tensor([0, 0.2, 0.2, 0.6, 0, 0]))
-    assert torch.allclose(matrix[1], torch.tensor([0, 0, 0, 0, 2 / 3, 1 / 3]))
+    assert torch.allclose(matrix[0], torch.tensor([0, 0.5, 0.5, 0, 0, 0]))
+    assert torch.allclose(matrix[1], torch.tensor([0, 0, 0, 3.0, 1.0, 0.5]) / 4.5)
 
 
 @settings(deadline=None)

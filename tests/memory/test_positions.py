@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from hypothesis import given
@@ -55,6 +55,19 @@ def test_parts_are_runs_of_about_equal_weight(weights: list[float], count: int) 
     assert all(h <= share + 2 * max(weights) or a for h, a in zip(heavy[:-1], alone[:-1], strict=True))
 
 
+@given(WEIGHTS, st.integers(1, 60))
+def test_each_part_ends_where_the_weight_is_nearest_to_its_share(weights: list[float], count: int) -> None:
+    found = parts(weights, count)
+    if count >= len(weights) or len(set(weights)) < 2:
+        return
+    reached = [0.0, *accumulate(weights)]
+    ends = [found.index(part) for part in range(count)]
+    for part in range(1, count):
+        share = reached[-1] * part / count
+        others = range(ends[part - 1] + 1, len(weights) - (count - part) + 1)
+        assert abs(reached[ends[part]] - share) <= min(abs(reached[e] - share) for e in others) + 1e-9
+
+
 @given(st.integers(1, 80), st.integers(1, 80), st.floats(0.1, 9))
 def test_of_equal_weights_parts_are_equally_long(length: int, count: int, weight: float) -> None:
     assert parts([weight] * length, count) == [i * count // length for i in range(length)]
@@ -76,6 +89,11 @@ def test_rare_words_get_slots_of_their_own_by_hand() -> None:
     assert spread_by_weight(10, weights, 3) == [13, 14, 15]
     assert parts([4.0, 0.2, 0.2], 3) == [0, 1, 2], "Every part gets a token, however light."
     assert parts([0.2, 0.2, 4.0], 2) == [0, 0, 1]
+    #      My   name is   Ada  and  a    dog  called B    isc  uit
+    told = [1.0, 0.6, 0.2, 2.0, 0.2, 0.2, 0.9, 0.5, 6.0, 6.0, 6.0]
+    assert parts(told, 3) == [0] * 8 + [1, 1, 2], "a rare word is not mixed with what comes before it"
+    pin = [0.9, 2.0, 0.2, 6.0, 6.0, 6.0, 6.0]
+    assert parts(pin, 3) == [0, 0, 0, 0, 1, 2, 2]
 
 
 @st.composite
