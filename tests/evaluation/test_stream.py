@@ -14,6 +14,7 @@ from loma_memory.attention.layout import SINK
 from loma_memory.attention.layout import TEXT as WORDS
 from loma_memory.data import Dialogue, Message
 from loma_memory.engine.decode import logits
+from loma_memory.engine.pieces import MOST
 from loma_memory.errors import DataError, UsageError
 from loma_memory.evaluation import stream
 from loma_memory.memory import MemoryState
@@ -57,7 +58,7 @@ def test_all_have_the_same_number_of_keys(text: int, monkeypatch: pytest.MonkeyP
         assert max(seen) == kv, name
     long = speaking(CCMStream(4.0, 24))
     _, (state,) = long.remember([MemoryState()], [[ids[:16]]])
-    assert state.slots == 6, "a short text has no more slots than it needs: bytes weigh 1.5"
+    assert state.slots == 16 * MOST / 4, "a short text has no more slots than it needs: bytes are pieces"
 
 
 def test_what_is_read_twice_is_kept_as_if_once() -> None:

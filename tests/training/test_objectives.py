@@ -246,7 +246,7 @@ def test_a_tiny_model_learns_to_remember(tmp_path: Path) -> None:
     torch.manual_seed(0)
     adapter = MemoryAdapter.create(known.model, AdapterSettings(rank=8, alpha=8))
     how = CCMConcat(8)
-    objective = MemoryObjective(adapter.model, adapter.tokens, [how], SINK, positions=64)
+    objective = MemoryObjective(adapter.model, adapter.tokens, [how], SINK, 64, known.format.weigh)
     test = encoded(10**6, 200)
     full, nothing = reader_of(known, method("full")), reader_of(known, method("none"))
     memory = reader_of(known, how, adapter.tokens)
