@@ -38,10 +38,28 @@ def plot_table(rows: Sequence[dict[str, Any]], file: str | Path) -> None:
             kept, middle = row["kv_bytes_per_turn"] / 1024, row["gap_recovered"]
             low, high = row["gap_recovered_ci95"]
             axes.errorbar(kept, middle, yerr=[[max(0, middle - low)], [max(0, high - middle)]], fmt="o")
-            axes.annotate(row["method"], (kept, middle), textcoords="offset points", xytext=(6, 4))
         axes.set_xlabel("keys and values kept, KiB a turn")
         axes.set_ylabel("share of the gap recovered")
         axes.set_xscale("symlog", linthresh=32)
+        names = [(row["method"], row["kv_bytes_per_turn"] / 1024, row["gap_recovered"]) for row in rows]
+        _label(axes, names)
+
+
+_PLACES = (((7, 3), "left"), ((7, -10), "left"), ((-7, 3), "right"), ((-7, -10), "right"), ((7, -22), "left"))
+
+
+def _label(axes: Any, names: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, each at the first of a few places where it covers no other name."""
+    taken: list[Any] = []
+    axes.figure.canvas.draw()  # before that, nothing has a place
+    for name, x, y in names:
+        for offset, side in _PLACES:
+            text = axes.annotate(name, (x, y), textcoords="offset points", xytext=offset, ha=side)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) or (offset, side) == _PLACES[-1]:
+                taken.append(box)
+                break
+            text.remove()
 
 
 def plot_recall(results: Sequence[dict[str, Any]], file: str | Path) -> None:
