@@ -187,7 +187,7 @@ def test_another_ratio_never_uses_the_old_memory(
         session.refresh()
         assert not session.restored
         assert session.tokens_reread == session.state.text_tokens
-        # To a tokenizer of bytes all text is pieces, which weigh half as much again as there are tokens.
+        # To a tokenizer of bytes all text is pieces, which weigh the most that a message may.
         assert session.state.text_tokens / session.state.slots == pytest.approx(2 / MOST, rel=0.1)
 
 

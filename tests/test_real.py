@@ -94,8 +94,8 @@ def test_the_first_token_of_a_long_session_comes_as_soon_as_that_of_a_short_one(
         for i in range(100):
             session.remember(_NOTES[i % len(_NOTES)])
         session.fork("short", turn=5)
-        # The bound is for as many slots as ordinary dialogue has; notes full of numbers have more.
-        assert 7 < session.state.text_tokens / session.state.slots < 9
+        # The bound is for memory at 8 tokens a slot; notes full of numbers have more slots, and take longer.
+        assert 7.5 < session.state.text_tokens / session.state.slots < 8.5
     times: dict[str, list[float]] = {"short": [], "long": []}
     for _ in range(45):
         if len(times["long"]) >= 15 and min(times["long"]) / min(times["short"]) <= 1.4:
