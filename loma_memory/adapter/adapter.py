@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -73,10 +74,14 @@ class MemoryAdapter:
         inner: Any = wrapped.get_base_model()
         embed = inner.get_input_embeddings()
         hidden = inner.config.get_text_config().hidden_size
-        tokens = MemoryTokens(settings.table_rows, hidden, settings.repeat_rows)
+        tokens = MemoryTokens(settings.table_rows, hidden)
         tokens.initialise(embed, inner.config.get_text_config().vocab_size)
         tokens.to(next(embed.parameters()).device)
-        return cls(wrapped, tokens, settings)
+        made = cls(wrapped, tokens, replace(settings, repeat_rows=0))
+        if settings.repeat_rows:
+            made.become(settings.method, settings.repeat_rows)
+        made.settings = settings
+        return made
 
     @classmethod
     def load(
@@ -146,14 +151,16 @@ class MemoryAdapter:
 
         Args:
             method: the other method's name.
-            repeat_rows: rows for tokens that restate; a new one begins as the mean of the table.
+            repeat_rows: rows for tokens that restate; new ones begin as the last of them, or else as the
+                mean of the table, with a code of their number added (sinusoids) that tells them apart.
         """
         table, rows = self.tokens.weight.detach(), self.settings.table_rows
         grown = MemoryTokens(rows, table.shape[1], repeat_rows).to(table.device)
         grown.weight.data[:rows] = table[:rows]
         if repeat_rows:
-            old = table[rows:] if self.settings.repeat_rows else table.mean(0, keepdim=True)
-            grown.weight.data[rows:] = old
+            old = table[rows:][:repeat_rows] if self.settings.repeat_rows else table.mean(0, keepdim=True)
+            grown.weight.data[rows:] = old[-1] + float(table.std()) * _sinusoids(repeat_rows, table)
+            grown.weight.data[rows : rows + len(old)] = old
         self.tokens = grown
         self.settings = replace(self.settings, method=method, repeat_rows=repeat_rows, base_digest="")
 
@@ -161,6 +168,14 @@ class MemoryAdapter:
         """Everything that trains: low-rank weights and memory tokens."""
         lora = [p for n, p in self.model.named_parameters() if "lora_" in n]
         return [*lora, self.tokens.weight]
+
+
+def _sinusoids(rows: int, like: Tensor) -> Tensor:
+    """Codes of the numbers below `rows` (Vaswani et al. 2017), (rows, width of `like`)."""
+    width = like.shape[1]
+    rate = 100.0 ** (-torch.arange(0, width, 2, device=like.device) / width)
+    angle = torch.arange(rows, device=like.device)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=2).reshape(rows, -1)[:, :width].to(like.dtype)
 
 
 def forget_paths(folder: Path) -> None:

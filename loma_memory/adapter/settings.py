@@ -27,7 +27,8 @@ class AdapterSettings:
         target_modules: names of the linear layers that get one, or "all-linear".
         table_rows: rows of the memory-token table; memory token j of a message uses row
             min(j, rows − 1).
-        repeat_rows: further rows for tokens that restate: 1 for methods that do, else 0.
+        repeat_rows: further rows for tokens that restate; one that is k tokens before the end of its part of
+            the text uses row min(k, rows − 1) of them. 0 for methods that do not restate.
         base_digest: digest of the base model's weights, empty while untrained.
         trained_tokens: tokens of text that it was trained on, those of the adapter that it began as included.
         dropout: dropout on the update's input in training.
@@ -49,8 +50,8 @@ class AdapterSettings:
             raise UsageError(f"rank must be at least 1, got {self.rank}")
         if self.table_rows < 1:
             raise UsageError(f"table_rows must be at least 1, got {self.table_rows}")
-        if self.repeat_rows not in (0, 1):
-            raise UsageError(f"repeat_rows must be 0 or 1, got {self.repeat_rows}")
+        if self.repeat_rows < 0:
+            raise UsageError(f"repeat_rows must be at least 0, got {self.repeat_rows}")
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(f"dropout must be in [0, 1), got {self.dropout}")
 

@@ -16,7 +16,7 @@ class MemoryTokens(nn.Module):
     def __init__(self, rows: int, hidden: int, repeat_rows: int = 0) -> None:
         """A table of zeros, (rows + repeat_rows, hidden); `initialise` or a loaded adapter fills it."""
         super().__init__()
-        self.rows = rows
+        self.rows, self.repeat_rows = rows, repeat_rows
         self.weight = nn.Parameter(torch.zeros(rows + repeat_rows, hidden))
 
     @torch.no_grad()
@@ -35,10 +35,11 @@ class MemoryTokens(nn.Module):
         """Embeddings, (..., hidden) float32.
 
         Args:
-            index: place of each memory token in its segment.
-            restates: which of them are no memory tokens but restate; they share the last row.
+            index: place of each memory token in its segment; of a token that restates, how far it is from
+                the end of its part of the text.
+            restates: which of them are no memory tokens but restate; their rows follow those of memory.
         """
         row = index.clamp(max=self.rows - 1)
         if restates is not None:
-            row = row.masked_fill(restates, self.weight.shape[0] - 1)
+            row = torch.where(restates, self.rows + index.clamp(max=self.repeat_rows - 1), row)
         return nn.functional.embedding(row, self.weight)

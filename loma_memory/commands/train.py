@@ -58,6 +58,11 @@ def add(commands: Any) -> None:
         help="share of the true next token, beside the teacher, in what is learned (default: none)",
     )
     memory.add_argument(
+        "--restate-only",
+        action="store_true",
+        help="loma: learn to restate the first turn of every row, and nothing else",
+    )
+    memory.add_argument(
         "--zone",
         type=int,
         default=0,
@@ -143,6 +148,7 @@ def _memory(args: argparse.Namespace) -> int:
         slots=args.slots,
         lora_rank=args.lora_rank,
         labels=args.labels,
+        restate_only=args.restate_only,
         init=_path(args.init),
     )
     loaded = load(

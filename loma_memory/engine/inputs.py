@@ -48,6 +48,33 @@ def spans(layout: TokenLayout, text_width: int) -> Tensor:
     return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
 
+def table_rows(
+    tokens: MemoryTokens, new: Sequence[TokenLayout], slots: Sequence[TokenLayout] | None = None
+) -> Tensor:
+    """What the table says of memory tokens and of tokens that restate, (B, M, hidden).
+
+    Those that restate are told how far they are from the end of their part of the text: LoMA has one `<r>`
+    for all, which leaves the order of a slot's tokens to rotary positions alone (docs/results/repetition.md).
+
+    Args:
+        tokens: the table.
+        new: layouts of equally many tokens.
+        slots: what holds the memory tokens, where `new` does not.
+    """
+    index = []
+    for row, held in zip(new, slots or new, strict=True):
+        again = (row.kind == REPEAT) | (row.kind == RETELL)
+        memory = held.kind == MEMORY
+        ahead = held.position[memory][None] - row.position[:, None]
+        other = (held.message[memory][None] != row.message[:, None]) | (ahead < 0)
+        nearest = ahead.masked_fill(other, tokens.repeat_rows).amin(1) if memory.any() else ahead.sum(1)
+        index.append(torch.where(again, nearest, row.index))
+    kind = torch.stack([r.kind for r in new])
+    device = tokens.weight.device
+    rows: Tensor = tokens(torch.stack(index).to(device), ((kind == REPEAT) | (kind == RETELL)).to(device))
+    return rows
+
+
 def embed(model: Any, tokens: MemoryTokens | None, ids: Tensor, rows: Sequence[TokenLayout]) -> Tensor:
     """Input embeddings of a batch, (B, T + M, hidden).
 
@@ -66,9 +93,5 @@ def embed(model: Any, tokens: MemoryTokens | None, ids: Tensor, rows: Sequence[T
     if tokens is None or len(rows[0]) == width:
         return text
     means = torch.stack([spans(r, width) for r in rows]).to(text.device, text.dtype)
-    index = torch.stack([r.index[width:] for r in rows]).to(text.device)
-    kind = torch.stack([r.kind[width:] for r in rows]).to(text.device)
-    memory = tokens(index, (kind == REPEAT) | (kind == RETELL)) + torch.bmm(means, text).to(
-        tokens.weight.dtype
-    )
+    memory = table_rows(tokens, [r[width:] for r in rows]) + torch.bmm(means, text).to(tokens.weight.dtype)
     return torch.cat([text, memory.to(text.dtype)], dim=1)

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from loma_memory.attention import AttentionCall, TokenLayout
 from loma_memory.attention.layout import RETELL
 from loma_memory.engine.decode import logits
+from loma_memory.engine.inputs import table_rows
 from loma_memory.engine.reader import Reader
 from loma_memory.errors import UsageError
 from loma_memory.memory import Segment
@@ -55,7 +56,7 @@ def restate(reader: Reader, segments: Sequence[Segment]) -> list[list[int]]:
         if kind == RETELL:
             found = _one_by_one(reader, cache, past, new)
         else:
-            found = _forward(reader, cache, past, new, reader.tokens(*_kinds(new, reader.loaded.device)))
+            found = _forward(reader, cache, past, new, table_rows(reader.tokens, new, past))
     return [row[: s.text_tokens] for row, s in zip(found.tolist(), segments, strict=True)]
 
 
@@ -63,16 +64,10 @@ def _filled(count: int, head: Tensor, slots: Tensor) -> Tensor:
     return torch.cat([head.new_zeros(*head.shape[:2], count, head.shape[3]), head, slots], dim=2)
 
 
-def _kinds(new: Sequence[TokenLayout], device: Any) -> tuple[Tensor, Tensor]:
-    """Index of every restating token, and that it is one."""
-    index = torch.stack([n.index for n in new]).to(device)
-    return index, torch.ones_like(index, dtype=torch.bool)
-
-
 def _one_by_one(
     reader: Reader, cache: Any, past: Sequence[TokenLayout], new: Sequence[TokenLayout]
 ) -> Tensor:
-    row = reader.tokens(*_kinds(new, reader.loaded.device))  # type: ignore[misc]  # checked by the caller
+    row = table_rows(reader.tokens, new, past)  # type: ignore[arg-type]  # checked by the caller
     told: list[Tensor] = []
     before = [TokenLayout.cat([p]) for p in past]
     for i in range(len(new[0])):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from loma_memory.adapter import AdapterSettings, MemoryAdapter
 from loma_memory.adapter.adapter import CONFIG_FILE, forget_paths
@@ -24,8 +25,13 @@ from loma_memory.training.fusion import FusionObjective
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
 from loma_memory.training.prompts import own_answers, own_prompts
+from loma_memory.training.restating import RestatingObjective
 
 Report = Callable[[str], None]
+
+
+REPEAT_ROWS = 8
+"""Rows of the table for tokens that restate: as many as a slot has tokens at 8:1."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class MemoryRun:
         positions: targets sampled a step.
         answer_weight: weight of planted answers' words; they are few beside all others.
         labels: share of the true next token in what a conversation's words are to be predicted as.
+        restate_only: learn to restate the first turn of every row, and nothing else.
         per_file: dialogues taken from each file.
         slots: of LoCoCo's cache.
         lora_rank: rank of a LoRA on the text path, trained along with LoCoCo's convolutions; 0 for none.
@@ -56,6 +63,7 @@ class MemoryRun:
     positions: int = 1024
     answer_weight: float = 8.0
     labels: float = 0.0
+    restate_only: bool = False
     per_file: int = 6000
     slots: int = 32
     lora_rank: int = 0
@@ -109,6 +117,10 @@ def train_memory(
             raise UsageError(f"{name} must be a share between 0 and 1, got {share}")
     if METHODS[run.method].needs_weights and run.labels:
         raise UsageError(f"labels is a setting of methods with memory tokens, not of {run.method}")
+    if run.restate_only and METHODS[run.method].restates is None:
+        raise UsageError(f"restate_only is a setting of methods that restate, not of {run.method}")
+    if run.restate_only and run.labels:
+        raise UsageError("restate_only learns no next token, so labels cannot be set with it")
     if run.lora_rank < 0:
         raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
     methods = [method(run.method, ratio=r) for r in run.ratios]
@@ -117,7 +129,7 @@ def train_memory(
     if METHODS[run.method].needs_weights:
         return _train_fusion(loaded, groups, run, folder, report)
     wanted = METHODS[run.method].adapter_of or run.method
-    repeat_rows = int(METHODS[run.method].restates is not None)
+    repeat_rows = REPEAT_ROWS if METHODS[run.method].restates is not None else 0
     if run.init is None:
         settings = AdapterSettings(method=wanted, rank=run.rank, alpha=run.rank, repeat_rows=repeat_rows)
         adapter = MemoryAdapter.create(loaded.model, settings)
@@ -125,14 +137,19 @@ def train_memory(
         adapter = MemoryAdapter.load(loaded.model, run.init, trainable=True)
         if adapter.settings.method != wanted:
             report(f"begins with what was learned for {adapter.settings.method}")
+        if (adapter.settings.method, adapter.settings.repeat_rows) != (wanted, repeat_rows):
             adapter.become(wanted, repeat_rows)
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
-    batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
-    objective = MemoryObjective(
-        adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh, run.labels
+    first = 0 if run.restate_only else 1
+    batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=first, seed=run.loop.seed)
+    objective: nn.Module = (
+        RestatingObjective(adapter.model, adapter.tokens, methods, sink)
+        if run.restate_only
+        else MemoryObjective(
+            adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh, run.labels
+        )
     )
-
     before = adapter.settings.trained_tokens
 
     def save(tokens: int) -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT
-from loma_memory.engine.inputs import embed, spans
+from loma_memory.attention.layout import REPEAT
+from loma_memory.engine.inputs import embed, spans, table_rows
 from loma_memory.engine.onepass import lay_out
 from loma_memory.methods import method
 from loma_memory.methods.ccm_concat import CCMConcat
+from loma_memory.methods.loma import LoMA
 
 
 def test_parts_by_hand() -> None:
@@ -80,3 +82,22 @@ def test_embeddings() -> None:
     assert torch.allclose(made[0, one.text_width + 1], text[0, 3:5].mean(0) + tokens.weight[1], atol=1e-6)
     plain = lay_out(method("full"), [1], [[[[5, 6, 7, 8]]]])
     assert torch.equal(embed(model, None, plain.ids, plain.layouts), model.get_input_embeddings()(plain.ids))
+
+
+@given(st.floats(1, 9), st.lists(st.integers(1, 12), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_a_token_that_restates_knows_how_far_its_part_still_goes(ratio: float, lengths: list[int]) -> None:
+    how = LoMA(ratio)
+    tokens = MemoryTokens(3, 2, repeat_rows=4)
+    tokens.weight.data[:, 0] = torch.arange(7.0)
+    one = lay_out(how, [1], [[[[5] * n for n in lengths]]], multiple=8, restate=True)
+    row = one.layouts[0][one.text_width :]
+    got = table_rows(tokens, [row])[0, :, 0].tolist()
+    for message in range(len(lengths)):
+        mine = row.message == message
+        ends = row.position[mine & (row.kind == MEMORY)].tolist()
+        for i in (mine & (row.kind == REPEAT)).nonzero().flatten().tolist():
+            left = min(e - int(row.position[i]) for e in ends if e >= int(row.position[i]))
+            assert got[i] == 3 + min(left, 3)
+    for i in (row.kind == MEMORY).nonzero().flatten().tolist():
+        assert got[i] == min(int(row.index[i]), 2)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_chat import save_tiny_adapter
 
 from loma_memory.cli import main
 from loma_memory.engine.engine import Engine
@@ -69,15 +70,44 @@ def test_another_methods_adapter_is_a_beginning(file: Path, tiny: str, tmp_path:
         load_file(tmp_path / x / "adapter" / "loma_memory_tokens.safetensors")["weight"] for x in ("a", "b")
     ]
     assert torch.allclose(tables[1][:8], tables[0], atol=1e-4)
-    assert torch.allclose(tables[1][8], tables[0].mean(0), atol=1e-4), "the row that restates is new"
+    mean = tables[0].mean(0)
+    assert torch.allclose(tables[1][8], mean, atol=1e-4), "rows that restate are new"
+    apart = torch.cdist(tables[1][8:], tables[1][8:]) + torch.eye(8)
+    assert apart.min() > 0.1 * mean.norm(), "and differ from the first step on"
     settings = json.loads((tmp_path / "b" / "adapter" / "loma_adapter.json").read_text())
-    assert (settings["method"], settings["repeat_rows"]) == ("loma", 1)
+    assert (settings["method"], settings["repeat_rows"]) == ("loma", 8)
     logs = [(tmp_path / x / "log.jsonl").read_text().splitlines() for x in ("a", "b")]
     assert settings["trained_tokens"] == sum(json.loads(lines[-1])["tokens"] for lines in logs)
     begin[1] = str(tmp_path / "b" / "adapter")
     train("memory", file, tiny, tmp_path / "c", *begin, "--method", "ccm-merge")
     back = load_file(tmp_path / "c" / "adapter" / "loma_memory_tokens.safetensors")["weight"]
     assert torch.allclose(back, tables[0], atol=1e-4), "and goes where it is not needed"
+
+
+def test_an_adapter_with_one_row_that_restates_goes_on_with_eight(
+    file: Path, tiny: str, tmp_path: Path
+) -> None:
+    old = Path(save_tiny_adapter(tiny, tmp_path, method="loma", repeat_rows=1))
+    train("memory", file, tiny, tmp_path / "a", "--method", "loma", "--init", str(old), "--lr", "1e-9")
+    before = load_file(old / "loma_memory_tokens.safetensors")["weight"]
+    after = load_file(tmp_path / "a" / "adapter" / "loma_memory_tokens.safetensors")["weight"]
+    assert (len(before), len(after)) == (9, 16)
+    assert torch.allclose(after[:9], before, atol=1e-4)
+
+
+def test_restating_alone(file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = ["--restate-only", "--rank", "2"]
+    log = train("memory", file, tiny, tmp_path / "a", "--method", "loma", *alone)
+    table = load_file(tmp_path / "a" / "adapter" / "loma_memory_tokens.safetensors")["weight"]
+    assert len(table) == 16
+    assert all(0 <= e["restated"] <= 1 and "agree" not in e for e in log)
+    for wrong, why in (
+        (["--method", "ccm-concat"], "restate_only is a setting of methods that restate, not of ccm-concat"),
+        (["--method", "loma", "--labels", "0.5"], "labels cannot be set with it"),
+    ):
+        base = ["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "b")]
+        assert main([*base, *alone, *wrong]) == 2
+        assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

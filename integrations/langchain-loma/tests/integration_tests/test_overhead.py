@@ -18,51 +18,52 @@ from loma_memory.engine.replies import ReplySettings
 from loma_memory.engine.sampling import Sampling
 
 TURNS = 50
-ROUND = 10
-
-
-def rounds(times: list[float]) -> list[list[float]]:
-    """The turns in rounds; the first one warms up."""
-    return [times[i : i + ROUND] for i in range(ROUND, len(times), ROUND)]
+ROUNDS = 4
 
 
 @pytest.mark.slow
 def test_a_turn_costs_little_more_than_in_plain_python(
     tiny: dict[str, Any], store_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Least CPU time of many turns: what else the machine does only ever adds to it."""
+    """Least CPU time of many turns in up to four rounds: what else the machine does only adds to it."""
     model = ChatLoma(**tiny, store=store_url)
     llm = LomaLLM(**tiny, store=store_url)
     settings = ReplySettings(Sampling(repetition_penalty=1.1), tiny["max_tokens"])
     bot = Chatbot(tiny["model"], store=model.host().store, engine=model.host().engine, settings=settings)
-    session = model.with_session("chain")
-    history: list[Any] = []
-    engine = LomaChatEngine.from_defaults(llm=llm, session_id="engine")
-    messages: list[ChatMessage] = []
 
-    def resend(text: str) -> None:
-        history.append(HumanMessage(text))
-        history.append(model.invoke(history))
+    def a_round(number: int) -> dict[str, float]:
+        """Least milliseconds of a turn, each way in a session of its own."""
+        history: list[Any] = []
+        messages: list[ChatMessage] = []
 
-    def resend_to_llama_index(text: str) -> None:
-        messages.append(ChatMessage(role="user", content=text))
-        messages.append(llm.chat(messages).message)
+        def resend(text: str) -> None:
+            history.append(HumanMessage(text))
+            history.append(model.invoke(history))
 
-    plain = bot.session("plain")
-    ways: dict[str, Callable[[str], Any]] = {
-        "Chatbot": plain.send,
-        "ChatLoma, session": session.invoke,
-        "ChatLoma, whole history": resend,
-        "LomaLLM, whole history": resend_to_llama_index,
-        "LomaChatEngine": engine.chat,
-    }
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(TURNS):
-        for name, say in ways.items():  # in turns, so that all meet the same machine
-            before = time.process_time()
-            say(f"{name} {turn:02}".ljust(40, "."))
-            took[name].append(time.process_time() - before)
-    cost = {name: 1000 * min(times[5:]) for name, times in took.items()}
+        def resend_to_llama_index(text: str) -> None:
+            messages.append(ChatMessage(role="user", content=text))
+            messages.append(llm.chat(messages).message)
+
+        ways: dict[str, Callable[[str], Any]] = {
+            "Chatbot": bot.session(f"plain {number}").send,
+            "ChatLoma, session": model.with_session(f"chain {number}").invoke,
+            "ChatLoma, whole history": resend,
+            "LomaLLM, whole history": resend_to_llama_index,
+            "LomaChatEngine": LomaChatEngine.from_defaults(llm=llm, session_id=f"engine {number}").chat,
+        }
+        took: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in range(TURNS):
+            for name, say in ways.items():  # in turns, so that all meet the same machine
+                before = time.process_time()
+                say(f"{name} {number} {turn:02}".ljust(40, "."))
+                took[name].append(time.process_time() - before)
+        return {name: 1000 * min(times[5:]) for name, times in took.items()}
+
+    cost = a_round(0)
+    for number in range(1, ROUNDS):
+        if max(cost.values()) - cost["Chatbot"] < 5:
+            break
+        cost = {name: min(ms, cost[name]) for name, ms in a_round(number).items()}
     with capsys.disabled():
         for name, ms in cost.items():
             print(f"\n    {name:24} {ms:6.1f} ms a turn, {ms - cost['Chatbot']:+5.1f} ms", end="")
