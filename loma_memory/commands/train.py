@@ -52,6 +52,11 @@ def add(commands: Any) -> None:
         "--quoted", type=float, default=0.0, help="share of rows in which messages are repeated word for word"
     )
     memory.add_argument(
+        "--own",
+        metavar="FILE",
+        help="answers.json of train text: half of the planted facts stand among the model's own answers",
+    )
+    memory.add_argument(
         "--labels",
         type=float,
         default=0.0,
@@ -134,6 +139,7 @@ def _memory(args: argparse.Namespace) -> int:
         tuple(args.lengths),
         args.tokens,
         planted=args.planted,
+        own=0.06 if args.own else 0.0,
         quoted=args.quoted,
         zone=args.zone,
         text=args.text,
@@ -148,6 +154,7 @@ def _memory(args: argparse.Namespace) -> int:
         slots=args.slots,
         lora_rank=args.lora_rank,
         labels=args.labels,
+        own=_path(args.own),
         restate_only=args.restate_only,
         init=_path(args.init),
     )

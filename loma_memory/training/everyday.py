@@ -6,6 +6,7 @@ import random
 
 from loma_memory.training import values as v
 from loma_memory.training.fact_kind import FactKind, kind, number, one_of
+from loma_memory.training.numbers import digits
 
 
 def _hour(rng: random.Random) -> str:
@@ -188,7 +189,7 @@ EVERYDAY: tuple[FactKind, ...] = (
     ),
     kind(
         "order number",
-        number(10000, 99999),
+        digits(5),
         "The number of my order is {v}. | My parcel has the tracking number {v}. | It says {v} on my ticket.",
         "What is my order number? | Which tracking number has my parcel? | What does it say on my ticket?",
         "The number is {v}. | It is {v}.",

@@ -96,6 +96,10 @@ _NOUNS = {
     "dance or course": "the course I take",
     "wood or craft": "the thing I'm building",
     "date": "the date",
+    "safe": "the combination of my safe",
+    "bicycle lock": "the number of my bicycle lock",
+    "year of the house": "the year when our house was built",
+    "flight": "my flight number",
 }
 
 

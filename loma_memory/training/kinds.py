@@ -8,6 +8,7 @@ from dataclasses import replace
 from loma_memory.training import values as v
 from loma_memory.training.everyday import EVERYDAY
 from loma_memory.training.fact_kind import FactKind, kind, number, one_of
+from loma_memory.training.numbers import NUMBERS, digits
 
 
 def _relative(word: str) -> FactKind:
@@ -222,7 +223,7 @@ _SINGLE: tuple[FactKind, ...] = (
     ),
     kind(
         "code",
-        number(1000, 9999),
+        digits(4),
         "Keep the number {v} for me. | To open it, type {v}. | The secret number is {v}."
         " | My locker code is {v}. | The code of my locker is {v}. | Please remember the code {v}. | My door code is {v}.",
         "Which number did I give you? | What must I type to open it? | What is the secret number?"
@@ -290,7 +291,7 @@ _SINGLE: tuple[FactKind, ...] = (
 )
 
 KINDS: tuple[FactKind, ...] = (
-    *(replace(k, weight=3.0) for k in (*_SINGLE, *EVERYDAY)),
+    *(replace(k, weight=3.0) for k in (*_SINGLE, *EVERYDAY, *NUMBERS)),
     *(
         _relative(w)
         for w in ("sister", "brother", "wife", "husband", "best friend", "daughter", "son", "boss")

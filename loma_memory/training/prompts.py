@@ -13,6 +13,7 @@ from loma_memory.engine.decode import decode
 from loma_memory.engine.models import LoadedModel
 from loma_memory.engine.reader import Reader
 from loma_memory.engine.sampling import Sampling
+from loma_memory.errors import DataError
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
 from loma_memory.training.facts import draw_facts
@@ -133,6 +134,18 @@ def own_prompts(dialogues: Sequence[Dialogue], seed: int) -> list[str]:
     ]
     real = [text for text in said if 3 <= len(text.split()) <= 40][:200]
     return list(dict.fromkeys([*_FIXED, *topics, *told, *real]))
+
+
+def kept_answers(file: Path) -> list[tuple[str, str]]:
+    """Prompts and answers as `own_answers` keeps them, those without an answer left out.
+
+    Raises:
+        DataError: no such file, or not one of `own_answers`.
+    """
+    try:
+        return [(p, a) for p, a in dict(json.loads(file.read_text(encoding="utf-8"))).items() if a.strip()]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"cannot read own answers from {file}: {error}") from None
 
 
 def own_answers(

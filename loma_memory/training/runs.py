@@ -24,7 +24,7 @@ from loma_memory.training.encode import Weights
 from loma_memory.training.fusion import FusionObjective
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
-from loma_memory.training.prompts import own_answers, own_prompts
+from loma_memory.training.prompts import kept_answers, own_answers, own_prompts
 from loma_memory.training.restating import RestatingObjective
 
 Report = Callable[[str], None]
@@ -47,6 +47,7 @@ class MemoryRun:
         positions: targets sampled a step.
         answer_weight: weight of planted answers' words; they are few beside all others.
         labels: share of the true next token in what a conversation's words are to be predicted as.
+        own: the answers that `train_text` made, to plant facts in, and to mix in as `mixture.own` says.
         restate_only: learn to restate the first turn of every row, and nothing else.
         per_file: dialogues taken from each file.
         slots: of LoCoCo's cache.
@@ -63,6 +64,7 @@ class MemoryRun:
     positions: int = 1024
     answer_weight: float = 8.0
     labels: float = 0.0
+    own: Path | None = None
     restate_only: bool = False
     per_file: int = 6000
     slots: int = 32
@@ -142,7 +144,10 @@ def train_memory(
     sink = loaded.format.header_ids()
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     first = 0 if run.restate_only else 1
-    batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=first, seed=run.loop.seed)
+    own = kept_answers(run.own) if run.own is not None else ()
+    batches = Batches(
+        loaded.format, groups, run.mixture, weights, own=own, first_turn=first, seed=run.loop.seed
+    )
     objective: nn.Module = (
         RestatingObjective(adapter.model, adapter.tokens, methods, sink)
         if run.restate_only

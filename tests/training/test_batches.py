@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_chat import byte_tokenizer
 
 from loma_memory.data import Dialogue, Message
@@ -18,6 +20,7 @@ from loma_memory.evaluation import talk
 from loma_memory.training import facts, values
 from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Weights, encode, fit, padded_ids
+from loma_memory.training.numbers import digits
 from loma_memory.training.planting import Sample, first_turns, general, plant, quote, window
 from loma_memory.training.prompts import own_prompts
 
@@ -292,6 +295,21 @@ def test_probes_are_well_formed() -> None:
         assert probe.value in probe.statement or probe.value.capitalize() in probe.statement
         assert probe.value.casefold() not in probe.question.casefold()
         assert "{" not in probe.statement + probe.question
+
+
+@given(st.integers(1, 9), st.integers(0, 3), st.integers())
+def test_rows_of_digits(count: int, group: int, seed: int) -> None:
+    drawn = digits(count, "-", group)(random.Random(seed))
+    parts = drawn.split("-")
+    assert len("".join(parts)) == count
+    assert drawn[0] != "0"
+    assert all(len(p) == (group or count) for p in parts[:-1])
+
+
+def test_half_of_the_rows_of_digits_or_more_have_one_twice_in_succession() -> None:
+    rng = random.Random(3)
+    rows = [digits(4)(rng) for _ in range(400)]
+    assert 0.55 < sum(any(a == b for a, b in pairwise(r)) for r in rows) / 400 < 0.75
 
 
 def test_training_facts_are_well_formed() -> None:

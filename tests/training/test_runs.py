@@ -95,6 +95,21 @@ def test_an_adapter_with_one_row_that_restates_goes_on_with_eight(
     assert torch.allclose(after[:9], before, atol=1e-4)
 
 
+def test_facts_among_the_models_own_answers(
+    file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps([[f"Tell me of {n}.", f"It is {n}."] for n in range(30)] + [["Hm?", " "]]))
+    log = train("memory", file, tiny, tmp_path / "a", "--rank", "2", "--planted", "1", "--own", str(answers))
+    assert any("answers" in e for e in log)
+    answers.write_text("[1, 2")
+    base = ["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "b")]
+    assert main([*base, "--own", str(answers)]) == 1
+    assert f"cannot read own answers from {answers}" in capsys.readouterr().err
+    assert main([*base, "--own", str(tmp_path / "none.json")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
 def test_restating_alone(file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alone = ["--restate-only", "--rank", "2"]
     log = train("memory", file, tiny, tmp_path / "a", "--method", "loma", *alone)
