@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from loma_memory.engine.pieces import Pieces
 from loma_memory.errors import ModelError, UsageError
 
@@ -99,6 +102,19 @@ class ChatFormat:
         """How much each token of a message weighs where memory is placed; see `engine.pieces`."""
         first, last = self._bounds(ids)
         return self._pieces(ids, first, last)
+
+    def words(self, ids: Tensor) -> Tensor:
+        """The same token ids with −1 for pieces of words and for digits.
+
+        These are what a repetition penalty must not touch: that a number has had a 4 says nothing against
+        another, and with a penalty on it 4471 was told as 471.
+        """
+        inner = self._inner.to(ids.device)
+        return ids.masked_fill(inner[ids.clamp(0, len(inner) - 1)], -1)
+
+    @cached_property
+    def _inner(self) -> Tensor:
+        return torch.tensor([*self._pieces.inner, False])  # the last one for ids beyond the vocabulary
 
     @cached_property
     def _pieces(self) -> Pieces:

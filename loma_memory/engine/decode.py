@@ -58,6 +58,7 @@ def decode(
     seen = torch.full((batch, int(lengths.max())), -1, device=device)
     for b, prompt in enumerate(prompts):
         seen[b, : len(prompt)] = torch.tensor(list(prompt), device=device)
+    seen = reader.loaded.format.words(seen)
     positions, exempt = done.key_positions, done.exempt
     alive = torch.ones(batch, dtype=torch.bool, device=device)
     position = done.next_position.clone()
@@ -69,7 +70,7 @@ def decode(
         yield [int(t) if a else None for t, a in zip(token.tolist(), alive.tolist(), strict=True)]
         if step == max_tokens:
             return
-        seen = torch.cat([seen, token[:, None]], dim=1)
+        seen = torch.cat([seen, reader.loaded.format.words(token[:, None])], dim=1)
         read = done.sight(step)
         visible = torch.cat([read, read.new_ones(batch, step)], dim=1)
         positions = torch.cat([positions, position[:, None]], dim=1)

@@ -39,6 +39,11 @@ class Pieces:
             self._last.append("w" if _in_word(text[-1:]) else "")
         self._whole = [_word_weight(i, len(self._first)) for i in range(len(self._first))]
 
+    @property
+    def inner(self) -> list[bool]:
+        """Which tokens of the vocabulary begin with a letter or digit, without a space: pieces and digits."""
+        return [first == "w" for first in self._first]
+
     def __call__(self, ids: Sequence[int], first: int = 0, last: int | None = None) -> list[float]:
         """The weight of each token.
 

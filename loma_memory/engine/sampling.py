@@ -18,8 +18,9 @@ class Sampling:
         temperature: 0 takes the likeliest token; larger is more varied.
         top_p: smallest set of tokens with this much probability; 1 for all.
         top_k: at most so many candidates; 0 for all.
-        repetition_penalty: above 1, tokens already in this turn become less likely (CTRL,
-            arXiv 1909.05858 §4.1).
+        repetition_penalty: above 1, words already in this turn become less likely (CTRL,
+            arXiv 1909.05858 §4.1). Pieces of words and digits are spared: it is words that go round in
+            circles, and a number may well have the same digit twice.
         seed: makes draws repeatable; None draws afresh.
     """
 
@@ -50,7 +51,7 @@ class Sampling:
 
         Args:
             logits: (B, vocabulary).
-            seen: tokens of the turn so far, (B, S), fillers −1.
+            seen: tokens of the turn so far that count for the penalty, (B, S), others −1.
             generator: from `generator`.
 
         Returns:

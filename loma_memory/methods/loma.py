@@ -6,8 +6,9 @@ asks them for every token of it beside the next-token loss. Only training and `r
 
 Departs from the paper: the zone is a message instead of a fixed number of tokens; a gated LoRA learns instead
 of the whole net; the next-token loss is the KL from full context; the sink, which holds no text, stays in
-view. The paper's positions are not public: memory token j stands at the end of its part of the text, a token
-that restates where the text token stood.
+view; there is not one `<r>` but one for every place in a slot's part of the text, which else rotary positions
+alone would tell. The paper's positions are not public: memory token j stands at the end of its part of the
+text, a token that restates where the text token stood.
 """
 
 from __future__ import annotations

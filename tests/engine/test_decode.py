@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, build, loaded, with_adapter
+from families import FAMILIES, FakeFormat, build, loaded, with_adapter
 from programs import reader_of
 
 from loma_memory.engine.decode import decode, logits
@@ -106,6 +106,18 @@ def test_a_batch_says_what_each_would_say_alone(family: str) -> None:
         together = replies(reader, states, turns, 9, sampling)
         for b in range(3):
             assert replies(reader, [states[b]], [turns[b]], 9, sampling) == [together[b]]
+
+
+def test_the_penalty_spares_what_is_inside_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = reader_for(method("full"))
+    states, turns = [MemoryState()], [[[40, 41, 42]]]
+    free = replies(reader, states, turns, 12)
+    held = Sampling(repetition_penalty=10.0)
+    monkeypatch.setattr(FakeFormat, "words", lambda self, ids: torch.full_like(ids, -1))
+    assert replies(reader, states, turns, 12, held) == free
+    monkeypatch.setattr(FakeFormat, "words", lambda self, ids: ids)
+    said = replies(reader, states, turns, 12, held)[0]
+    assert len({*said, 40, 41, 42}) == 15, "with all of them counted nothing is said twice"
 
 
 def test_stop_tokens_end_a_sequence_and_not_its_neighbours() -> None:

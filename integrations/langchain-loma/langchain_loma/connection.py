@@ -29,7 +29,7 @@ class Connection(BaseModel):
         temperature: 0 takes the likeliest token.
         top_p: smallest set of tokens with this much probability.
         top_k: at most so many candidates; 0 for all.
-        repetition_penalty: above 1, tokens of this turn become less likely.
+        repetition_penalty: above 1, words of this turn become less likely.
         seed: makes draws repeatable.
         max_tokens: the longest reply.
         stop: strings that end a reply.

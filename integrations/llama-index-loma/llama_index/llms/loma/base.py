@@ -49,7 +49,7 @@ class LomaLLM(CustomLLM):
         max_tokens: the longest reply.
         temperature: 0 takes the likeliest token.
         top_p: smallest set of tokens with this much probability.
-        repetition_penalty: above 1, tokens of this turn become less likely.
+        repetition_penalty: above 1, words of this turn become less likely.
         stop: strings that end a reply.
     """
 
