@@ -19,6 +19,13 @@ from loma_memory.engine.sampling import Sampling
 
 TURNS = 50
 ROUNDS = 4
+BOUND_MS, SHARE = 5.0, 0.4
+"""What may come on top of a plain turn; where one takes over 12.5 ms, on a busy machine, in proportion."""
+
+
+def bound(cost: dict[str, float]) -> float:
+    """Milliseconds that another way may take longer than a plain turn."""
+    return max(BOUND_MS, SHARE * cost["Chatbot"])
 
 
 @pytest.mark.slow
@@ -61,11 +68,11 @@ def test_a_turn_costs_little_more_than_in_plain_python(
 
     cost = a_round(0)
     for number in range(1, ROUNDS):
-        if max(cost.values()) - cost["Chatbot"] < 5:
+        if max(cost.values()) - cost["Chatbot"] < bound(cost):
             break
         cost = {name: min(ms, cost[name]) for name, ms in a_round(number).items()}
     with capsys.disabled():
         for name, ms in cost.items():
             print(f"\n    {name:24} {ms:6.1f} ms a turn, {ms - cost['Chatbot']:+5.1f} ms", end="")
     for name, ms in cost.items():
-        assert ms - cost["Chatbot"] < 5, name
+        assert ms - cost["Chatbot"] < bound(cost), name
