@@ -103,18 +103,14 @@ class ChatFormat:
         first, last = self._bounds(ids)
         return self._pieces(ids, first, last)
 
-    def words(self, ids: Tensor) -> Tensor:
-        """The same token ids with −1 for pieces of words and for digits.
+    @cached_property
+    def inner(self) -> Tensor:
+        """Which token ids are pieces of words, or digits: (vocabulary + 1,) bool, the last for ids beyond it.
 
         These are what a repetition penalty must not touch: that a number has had a 4 says nothing against
         another, and with a penalty on it 4471 was told as 471.
         """
-        inner = self._inner.to(ids.device)
-        return ids.masked_fill(inner[ids.clamp(0, len(inner) - 1)], -1)
-
-    @cached_property
-    def _inner(self) -> Tensor:
-        return torch.tensor([*self._pieces.inner, False])  # the last one for ids beyond the vocabulary
+        return torch.tensor([*self._pieces.inner, False])
 
     @cached_property
     def _pieces(self) -> Pieces:

@@ -58,7 +58,8 @@ def decode(
     seen = torch.full((batch, int(lengths.max())), -1, device=device)
     for b, prompt in enumerate(prompts):
         seen[b, : len(prompt)] = torch.tensor(list(prompt), device=device)
-    seen = reader.loaded.format.words(seen)
+    inner = reader.loaded.format.inner.to(device)
+    seen = _words(seen, inner)
     positions, exempt = done.key_positions, done.exempt
     alive = torch.ones(batch, dtype=torch.bool, device=device)
     position = done.next_position.clone()
@@ -70,7 +71,7 @@ def decode(
         yield [int(t) if a else None for t, a in zip(token.tolist(), alive.tolist(), strict=True)]
         if step == max_tokens:
             return
-        seen = torch.cat([seen, reader.loaded.format.words(token[:, None])], dim=1)
+        seen = torch.cat([seen, _words(token[:, None], inner)], dim=1)
         read = done.sight(step)
         visible = torch.cat([read, read.new_ones(batch, step)], dim=1)
         positions = torch.cat([positions, position[:, None]], dim=1)
@@ -91,3 +92,8 @@ def decode(
                 loma=call,
             ).last_hidden_state[:, -1]
         position = position + 1
+
+
+def _words(ids: Tensor, inner: Tensor) -> Tensor:
+    """The token ids that a repetition penalty counts, the others as −1."""
+    return ids.masked_fill(inner[ids.clamp(0, len(inner) - 1)], -1)

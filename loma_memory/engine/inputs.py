@@ -67,7 +67,8 @@ def table_rows(
         memory = held.kind == MEMORY
         ahead = held.position[memory][None] - row.position[:, None]
         other = (held.message[memory][None] != row.message[:, None]) | (ahead < 0)
-        nearest = ahead.masked_fill(other, tokens.repeat_rows).amin(1) if memory.any() else ahead.sum(1)
+        far = ahead.new_full((len(row), 1), tokens.repeat_rows)  # where a row has no memory at all
+        nearest = torch.cat([ahead.masked_fill(other, tokens.repeat_rows), far], dim=1).amin(1)
         index.append(torch.where(again, nearest, row.index))
     kind = torch.stack([r.kind for r in new])
     device = tokens.weight.device

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from loma_memory.adapter.gated import open_gate
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import AttentionCall
-from loma_memory.attention.layout import REPEAT, RETELL
 from loma_memory.engine.decode import logits
 from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import OnePass, lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
 from loma_memory.training.readout import ALIGNMENT, readout_gap, spread_layers
+from loma_memory.training.restating import restated
 
 
 def _causal(ids: Tensor) -> AttentionCall:
@@ -165,12 +165,9 @@ class MemoryObjective(nn.Module):
         self, one: OnePass, ids: Tensor, states: Tensor, draw: torch.Generator
     ) -> tuple[Tensor, float]:
         """Mean cross-entropy of sampled restated tokens, and the share that is right."""
-        kind = torch.stack([r.kind for r in one.layouts])
-        rows, columns = ((kind == REPEAT) | (kind == RETELL)).nonzero(as_tuple=True)
+        rows, columns, wanted = restated(one, ids, len(self.sink))
         some = torch.randperm(len(rows), generator=draw)[: self.positions]
-        rows, columns = rows[some], columns[some]
-        index = torch.stack([r.index for r in one.layouts])[rows, columns]
-        wanted = ids[rows, len(self.sink) + index]
+        rows, columns, wanted = rows[some], columns[some], wanted[some]
         scores = logits(self.model, states[rows, columns]).float()
         right = float((scores.argmax(-1) == wanted).float().mean())
         return nn.functional.cross_entropy(scores, wanted), right

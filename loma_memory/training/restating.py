@@ -14,7 +14,7 @@ from loma_memory.attention import AttentionCall
 from loma_memory.attention.layout import REPEAT, RETELL
 from loma_memory.engine.decode import logits
 from loma_memory.engine.inputs import embed
-from loma_memory.engine.onepass import lay_out
+from loma_memory.engine.onepass import OnePass, lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded
 
@@ -55,15 +55,20 @@ class RestatingObjective(nn.Module):
             use_cache=True,
             loma=after,
         ).last_hidden_state
-        kind = torch.stack([r.kind[width:] for r in one.layouts])
-        rows, columns = ((kind == REPEAT) | (kind == RETELL)).nonzero(as_tuple=True)
-        index = torch.stack([r.index[width:] for r in one.layouts])[rows, columns]
-        wanted = ids[rows, len(self.sink) + index]
-        scores = logits(self.model, states[rows, columns]).float()
+        rows, columns, wanted = restated(one, ids, len(self.sink))
+        scores = logits(self.model, states[rows, columns - width]).float()
         right = float((scores.argmax(-1) == wanted).float().mean())
         loss = nn.functional.cross_entropy(scores, wanted, reduction="sum")
         figures = {"ratio": float(getattr(method, "ratio", 0.0)), "restated": right}
         return loss, torch.tensor(float(len(wanted)), device=device), figures
+
+
+def restated(one: OnePass, ids: Tensor, sink: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns of the tokens that restate, and the token of text that each is to give, (N,) each."""
+    kind = torch.stack([r.kind for r in one.layouts])
+    rows, columns = ((kind == REPEAT) | (kind == RETELL)).nonzero(as_tuple=True)
+    index = torch.stack([r.index for r in one.layouts])[rows, columns]
+    return rows, columns, ids[rows, sink + index]
 
 
 def _columns(call: AttentionCall, start: int, end: int, keys: int) -> AttentionCall:

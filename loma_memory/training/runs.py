@@ -20,7 +20,7 @@ from loma_memory.errors import UsageError
 from loma_memory.methods import METHODS, method
 from loma_memory.methods.lococo import Fusion, LoCoCo
 from loma_memory.training.batches import Batches, Mixture
-from loma_memory.training.encode import Weights
+from loma_memory.training.encode import Encoded, Weights, fit
 from loma_memory.training.fusion import FusionObjective
 from loma_memory.training.loop import LoopSettings, train
 from loma_memory.training.objectives import MemoryObjective, TextObjective
@@ -155,6 +155,12 @@ def train_memory(
             adapter.model, adapter.tokens, methods, sink, run.positions, loaded.format.weigh, run.labels
         )
     )
+
+    def batch(step: int) -> list[Encoded]:
+        """With `restate_only` the first turns alone: what is not trained on is not counted either."""
+        rows = batches(step)
+        return [fit(e, sum(map(len, e.turns[0]))) for e in rows] if run.restate_only else rows
+
     before = adapter.settings.trained_tokens
 
     def save(tokens: int) -> None:
@@ -167,7 +173,7 @@ def train_memory(
     return train(
         objective,
         adapter.parameters(),
-        batches,
+        batch,
         run.loop,
         folder,
         tables=[adapter.tokens.weight],

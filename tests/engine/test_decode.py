@@ -113,9 +113,9 @@ def test_the_penalty_spares_what_is_inside_words(monkeypatch: pytest.MonkeyPatch
     states, turns = [MemoryState()], [[[40, 41, 42]]]
     free = replies(reader, states, turns, 12)
     held = Sampling(repetition_penalty=10.0)
-    monkeypatch.setattr(FakeFormat, "words", lambda self, ids: torch.full_like(ids, -1))
+    monkeypatch.setattr(FakeFormat, "inner", torch.ones(300, dtype=torch.bool))
     assert replies(reader, states, turns, 12, held) == free
-    monkeypatch.setattr(FakeFormat, "words", lambda self, ids: ids)
+    monkeypatch.setattr(FakeFormat, "inner", torch.zeros(300, dtype=torch.bool))
     said = replies(reader, states, turns, 12, held)[0]
     assert len({*said, 40, 41, 42}) == 15, "with all of them counted nothing is said twice"
 

@@ -58,7 +58,7 @@ def test_what_it_counts_right_is_what_restate_says() -> None:
     assert figures["restated"] == pytest.approx(right / int(count))
 
 
-def test_only_memory_and_restating_tokens_are_learned_through() -> None:
+def test_restating_is_learned() -> None:
     adapter = with_adapter(loaded(build("llama")).model, repeat_rows=4)
     objective: Any = RestatingObjective(adapter.model, adapter.tokens, [method("loma", ratio=2)], SINK)
     parameters = [p for p in adapter.parameters() if p.requires_grad]

@@ -116,6 +116,8 @@ def test_restating_alone(file: Path, tiny: str, tmp_path: Path, capsys: pytest.C
     table = load_file(tmp_path / "a" / "adapter" / "loma_memory_tokens.safetensors")["weight"]
     assert len(table) == 16
     assert all(0 <= e["restated"] <= 1 and "agree" not in e for e in log)
+    whole = train("memory", file, tiny, tmp_path / "w", "--method", "loma", "--rank", "2")
+    assert log[-1]["tokens"] < whole[-1]["tokens"], "later turns are not trained on, and not counted"
     for wrong, why in (
         (["--method", "ccm-concat"], "restate_only is a setting of methods that restate, not of ccm-concat"),
         (["--method", "loma", "--labels", "0.5"], "labels cannot be set with it"),
