@@ -92,6 +92,11 @@ class TokenLayout:
         return TokenLayout.cat([fill, self] if left else [self, fill])
 
     @property
+    def restates(self) -> Tensor:
+        """Tokens that restate a token of text, (S,) bool."""
+        return (self.kind == REPEAT) | (self.kind == RETELL)
+
+    @property
     def exempt(self) -> Tensor:
         """Tokens that no sliding window hides: sink and memory, (S,) bool."""
         return (self.kind == SINK) | (self.kind == MEMORY) | (self.kind == MERGED)

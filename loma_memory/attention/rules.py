@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from loma_memory.attention.layout import MEMORY, MERGED, PAD, REPEAT, RETELL, SINK, TEXT, TokenLayout
+from loma_memory.attention.layout import MEMORY, MERGED, PAD, RETELL, SINK, TEXT, TokenLayout
 
 
 def _both(q: Tensor, k: Tensor) -> Tensor:
@@ -65,10 +65,9 @@ def whole_zone(q: TokenLayout, k: TokenLayout) -> Tensor:
 def repeats(q: TokenLayout, k: TokenLayout) -> Tensor:
     """A token that restates sees the memory of its message and itself; a RETELL one those before it, too."""
     same = q.message[:, None] == k.message[None, :]
-    restates = (q.kind == REPEAT) | (q.kind == RETELL)
     itself = (q.kind[:, None] == k.kind[None, :]) & (q.index[:, None] == k.index[None, :])
     before = _both(q.kind == RETELL, k.kind == RETELL) & (k.index[None, :] < q.index[:, None])
-    return same & restates[:, None] & ((k.kind == MEMORY)[None, :] | itself | before)
+    return same & q.restates[:, None] & ((k.kind == MEMORY)[None, :] | itself | before)
 
 
 def pads(q: TokenLayout, k: TokenLayout) -> Tensor:

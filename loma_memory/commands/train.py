@@ -42,7 +42,13 @@ def add(commands: Any) -> None:
     text.add_argument("--rank", type=int, default=16)
     text.set_defaults(run=_text)
     memory.add_argument("--rank", type=int, default=32)
-    memory.add_argument("--method", default="ccm-concat")
+    memory.add_argument(
+        "--method",
+        nargs="+",
+        default=["ccm-concat"],
+        metavar="METHOD",
+        help="what to train for (default: ccm-concat); several that read the same adapter take turns",
+    )
     memory.add_argument("--ratios", type=float, nargs="+", default=[8, 8, 8, 4, 6, 12, 16, 16])
     memory.add_argument(
         "--text-adapter", metavar="FOLDER", help="ordinary LoRA to merge into the model first"
@@ -148,7 +154,7 @@ def _memory(args: argparse.Namespace) -> int:
     run = MemoryRun(
         loop,
         mixture,
-        args.method,
+        tuple(args.method),
         tuple(args.ratios),
         args.rank,
         slots=args.slots,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import MEMORY, TEXT, TokenLayout
-from loma_memory.attention.layout import REPEAT, RETELL
+from loma_memory.attention.layout import RETELL
 from loma_memory.memory.positions import parts
 from loma_memory.methods import Method
 
@@ -63,16 +63,14 @@ def table_rows(
     """
     index = []
     for row, held in zip(new, slots or new, strict=True):
-        again = (row.kind == REPEAT) | (row.kind == RETELL)
         memory = held.kind == MEMORY
         ahead = held.position[memory][None] - row.position[:, None]
         other = (held.message[memory][None] != row.message[:, None]) | (ahead < 0)
         far = ahead.new_full((len(row), 1), tokens.repeat_rows)  # where a row has no memory at all
         nearest = torch.cat([ahead.masked_fill(other, tokens.repeat_rows), far], dim=1).amin(1)
-        index.append(torch.where(again, nearest, row.index))
-    kind = torch.stack([r.kind for r in new])
+        index.append(torch.where(row.restates, nearest, row.index))
     device = tokens.weight.device
-    rows: Tensor = tokens(torch.stack(index).to(device), ((kind == REPEAT) | (kind == RETELL)).to(device))
+    rows: Tensor = tokens(torch.stack(index).to(device), torch.stack([r.restates for r in new]).to(device))
     return rows
 
 

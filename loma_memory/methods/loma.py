@@ -63,7 +63,11 @@ class LoMA(CCMConcat):
 
 
 class LoMARetell(LoMA):
-    """LoMA whose restating tokens are told the token before them: it restates one token after another."""
+    """LoMA whose restating tokens are told the token before them: it restates one token after another.
+
+    Slots are those of LoMA and so is the adapter, which learns both ways of restating.
+    """
 
     name: ClassVar[str] = "loma-retell"
+    adapter_of: ClassVar[str | None] = LoMA.name
     restates: ClassVar[int | None] = RETELL

@@ -17,7 +17,7 @@ from loma_memory.engine.onepass import OnePass, lay_out
 from loma_memory.methods import Method
 from loma_memory.training.encode import Encoded, padded_ids
 from loma_memory.training.readout import ALIGNMENT, readout_gap, spread_layers
-from loma_memory.training.restating import restated
+from loma_memory.training.restating import restated, share
 
 
 def _causal(ids: Tensor) -> AttentionCall:
@@ -157,7 +157,7 @@ class MemoryObjective(nn.Module):
             gap = readout_gap(method, one, call.readings, plain.readings, draw)
             loss, figures["readout"] = loss + ALIGNMENT * gap * total, float(gap.detach())
         if restate:
-            repeat, figures["restated"] = self._repeat(one, ids, states, draw)
+            repeat, figures[share(method)] = self._repeat(one, ids, states, draw)
             loss = loss + repeat * total
         return loss, total, figures
 

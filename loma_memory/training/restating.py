@@ -11,7 +11,7 @@ from transformers import DynamicCache
 
 from loma_memory.adapter.tokens import MemoryTokens
 from loma_memory.attention import AttentionCall
-from loma_memory.attention.layout import REPEAT, RETELL
+from loma_memory.attention.layout import RETELL
 from loma_memory.engine.decode import logits
 from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import OnePass, lay_out
@@ -35,7 +35,7 @@ class RestatingObjective(nn.Module):
         self.model, self.tokens, self.methods, self.sink = model, tokens, list(methods), list(sink)
 
     def forward(self, batch: Sequence[Encoded], seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """Sum of cross-entropies in nats, their number, and the share of tokens `restated` right."""
+        """Sum of cross-entropies in nats, their number, and the share that is right (see `share`)."""
         draw = torch.Generator().manual_seed(seed)
         method = self.methods[int(torch.randint(len(self.methods), (1,), generator=draw))]
         decoder, device = self.model.get_decoder(), self.model.device
@@ -59,14 +59,18 @@ class RestatingObjective(nn.Module):
         scores = logits(self.model, states[rows, columns - width]).float()
         right = float((scores.argmax(-1) == wanted).float().mean())
         loss = nn.functional.cross_entropy(scores, wanted, reduction="sum")
-        figures = {"ratio": float(getattr(method, "ratio", 0.0)), "restated": right}
+        figures = {"ratio": float(getattr(method, "ratio", 0.0)), share(method): right}
         return loss, torch.tensor(float(len(wanted)), device=device), figures
+
+
+def share(method: Method) -> str:
+    """What the log calls the share that is right: `retold` where each token is told the one before it."""
+    return "retold" if method.restates == RETELL else "restated"
 
 
 def restated(one: OnePass, ids: Tensor, sink: int) -> tuple[Tensor, Tensor, Tensor]:
     """Rows and columns of the tokens that restate, and the token of text that each is to give, (N,) each."""
-    kind = torch.stack([r.kind for r in one.layouts])
-    rows, columns = ((kind == REPEAT) | (kind == RETELL)).nonzero(as_tuple=True)
+    rows, columns = torch.stack([r.restates for r in one.layouts]).nonzero(as_tuple=True)
     index = torch.stack([r.index for r in one.layouts])[rows, columns]
     return rows, columns, ids[rows, sink + index]
 

@@ -17,7 +17,7 @@ from loma_memory.adapter.gated import install_gate
 from loma_memory.data import Dialogue, read_dialogues
 from loma_memory.engine.models import LoadedModel
 from loma_memory.errors import UsageError
-from loma_memory.methods import METHODS, method
+from loma_memory.methods import METHODS, Method, method
 from loma_memory.methods.lococo import Fusion, LoCoCo
 from loma_memory.training.batches import Batches, Mixture
 from loma_memory.training.encode import Encoded, Weights, fit
@@ -39,7 +39,7 @@ class MemoryRun:
     """Settings of a memory adapter's training.
 
     Attributes:
-        method: what to train for.
+        methods: what to train for; one is drawn a step. Several must read the same adapter.
         ratios: tokens of text per slot; one is drawn a step, so a ratio named twice counts twice.
         rank: rank of the low-rank update; its scale is 1.
         loop: steps, learning rate, seed.
@@ -58,7 +58,7 @@ class MemoryRun:
 
     loop: LoopSettings
     mixture: Mixture
-    method: str = "ccm-concat"
+    methods: tuple[str, ...] = ("ccm-concat",)
     ratios: tuple[float, ...] = (8.0, 8.0, 8.0, 4.0, 6.0, 12.0, 16.0, 16.0)
     rank: int = 32
     positions: int = 1024
@@ -105,33 +105,14 @@ def train_memory(
         DataError: a file breaks the format.
         UsageError: the method needs no adapter, a ratio is below 1, or a setting is another method's.
     """
-    trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
-    if run.method not in trained:
-        raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {run.method!r}")
-    if not METHODS[run.method].needs_weights and (run.slots != MemoryRun.slots or run.lora_rank):
-        raise UsageError(f"slots and lora_rank are settings of lococo, not of {run.method}")
-    for name, share in (
-        ("planted", run.mixture.planted),
-        ("quoted", run.mixture.quoted),
-        ("labels", run.labels),
-    ):
-        if not 0 <= share <= 1:
-            raise UsageError(f"{name} must be a share between 0 and 1, got {share}")
-    if METHODS[run.method].needs_weights and run.labels:
-        raise UsageError(f"labels is a setting of methods with memory tokens, not of {run.method}")
-    if run.restate_only and METHODS[run.method].restates is None:
-        raise UsageError(f"restate_only is a setting of methods that restate, not of {run.method}")
-    if run.restate_only and run.labels:
-        raise UsageError("restate_only learns no next token, so labels cannot be set with it")
-    if run.lora_rank < 0:
-        raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
-    methods = [method(run.method, ratio=r) for r in run.ratios]
+    kind = _check(run)
+    methods = [method(name, ratio=r) for name in run.methods for r in run.ratios]
     groups = _groups(files, run.per_file)
     torch.manual_seed(run.loop.seed)
-    if METHODS[run.method].needs_weights:
+    if kind.needs_weights:
         return _train_fusion(loaded, groups, run, folder, report)
-    wanted = METHODS[run.method].adapter_of or run.method
-    repeat_rows = REPEAT_ROWS if METHODS[run.method].restates is not None else 0
+    wanted = kind.adapter_of or kind.name
+    repeat_rows = REPEAT_ROWS if kind.restates is not None else 0
     if run.init is None:
         settings = AdapterSettings(method=wanted, rank=run.rank, alpha=run.rank, repeat_rows=repeat_rows)
         adapter = MemoryAdapter.create(loaded.model, settings)
@@ -182,6 +163,37 @@ def train_memory(
     )
 
 
+def _check(run: MemoryRun) -> type[Method]:
+    """The rules that the settings of a run keep to one another; the first of its methods."""
+    trained = [name for name, m in METHODS.items() if m.needs_adapter or m.needs_weights]
+    for name in run.methods:
+        if name not in trained:
+            raise UsageError(f"method must be one that is trained ({', '.join(trained)}), got {name!r}")
+    kind = METHODS[run.methods[0]]
+    if len({METHODS[name].adapter_of or name for name in run.methods}) > 1:
+        raise UsageError(
+            f"methods trained together must read the same adapter, got {' and '.join(run.methods)}"
+        )
+    if not kind.needs_weights and (run.slots != MemoryRun.slots or run.lora_rank):
+        raise UsageError(f"slots and lora_rank are settings of lococo, not of {kind.name}")
+    for name, share in (
+        ("planted", run.mixture.planted),
+        ("quoted", run.mixture.quoted),
+        ("labels", run.labels),
+    ):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} must be a share between 0 and 1, got {share}")
+    if kind.needs_weights and run.labels:
+        raise UsageError(f"labels is a setting of methods with memory tokens, not of {kind.name}")
+    if run.restate_only and kind.restates is None:
+        raise UsageError(f"restate_only is a setting of methods that restate, not of {kind.name}")
+    if run.restate_only and run.labels:
+        raise UsageError("restate_only learns no next token, so labels cannot be set with it")
+    if run.lora_rank < 0:
+        raise UsageError(f"lora_rank must be at least 0, got {run.lora_rank}")
+    return kind
+
+
 def _train_fusion(
     loaded: LoadedModel, groups: list[list[Dialogue]], run: MemoryRun, folder: Path, report: Report
 ) -> list[dict[str, Any]]:
@@ -201,7 +213,7 @@ def _train_fusion(
         install_gate(loaded.model, LORA)
     weights = Weights(user=1.0, assistant=1.0, answer=run.answer_weight)
     batches = Batches(loaded.format, groups, run.mixture, weights, first_turn=1, seed=run.loop.seed)
-    settings = AdapterSettings(method=run.method, base_digest=loaded.digest)
+    settings = AdapterSettings(method=LoCoCo.name, base_digest=loaded.digest)
     before = AdapterSettings.load(run.init).trained_tokens if run.init is not None else 0
 
     def save(tokens: int) -> None:

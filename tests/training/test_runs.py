@@ -127,6 +127,27 @@ def test_restating_alone(file: Path, tiny: str, tmp_path: Path, capsys: pytest.C
         assert why in capsys.readouterr().err
 
 
+def test_both_ways_of_restating_take_turns_on_one_adapter(
+    file: Path, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--model", tiny, "--lengths", "400", "--tokens", "800", "--rank", "2", "--dtype", "float32"]
+    both = ["--method", "loma", "loma-retell", "--restate-only"]
+    assert main(["train", "memory", str(file), *common, *both, "--out", str(tmp_path), "--steps", "12"]) == 0
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"restated", "retold"} == {k for e in log for k in e if k in ("restated", "retold")}
+    adapter = str(tmp_path / "adapter")
+    for method in ("loma", "loma-retell"):
+        assert Engine.load(tiny, adapter=adapter, method_name=method).reader.method.name == method
+    capsys.readouterr()
+    for wrong, why in (
+        (["loma", "ccm-merge"], "must read the same adapter, got loma and ccm-merge"),
+        (["loma", "window"], "method must be one that is trained"),
+    ):
+        base = ["train", "memory", str(file), "--model", tiny, "--out", str(tmp_path / "b")]
+        assert main([*base, "--method", *wrong]) == 2
+        assert why in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "method", ["ccm-merge", "ccm-concat-apart", "ccm-merge-apart", "replace", "gist-online", "loma", "lococo"]
 )

@@ -26,6 +26,7 @@ def _run(args: argparse.Namespace) -> int:
     from loma_memory.adapter import AdapterSettings
     from loma_memory.adapter.bundled import memory_adapter
     from loma_memory.adapter.locate import locate
+    from loma_memory.attention.layout import RETELL
     from loma_memory.data import read_dialogues
     from loma_memory.evaluation import table
     from loma_memory.evaluation.plot import plot_table
@@ -34,7 +35,10 @@ def _run(args: argparse.Namespace) -> int:
     folders = trained(args)
     free = [n for n, m in METHODS.items() if not (m.needs_adapter or m.needs_weights)]
     names = args.method or [
-        n for n in METHODS if n in free or METHODS[n].adapter_of in folders or n in folders
+        n
+        for n in METHODS
+        if (n in free or METHODS[n].adapter_of in folders or n in folders)
+        and METHODS[n].restates != RETELL  # its slots are those of `loma`
     ]
     dialogues = read_dialogues(args.files, args.limit)
 
