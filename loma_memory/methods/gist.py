@@ -23,7 +23,6 @@ class Gist(CCMConcat):
 
     name: ClassVar[str] = "gist"
     adapter_of: ClassVar[str | None] = "gist-online"
-    weighs: ClassVar[bool] = False
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """The sink, the own turn, the first turn's memory, and later turns' text."""

@@ -1,9 +1,9 @@
 """Gisting-online: every message compressed on its own, the results side by side (CCM's baseline).
 
 Gisting (arXiv 2304.08467) learns to compress one context; used online, each turn is such a context and the
-memory of all of them is shown at once (arXiv 2312.03414 §4, non-recurrent `concat`), with memory tokens
-spread evenly. What it learned from single contexts has to hold for many: CCM's argument for training on
-memory that grows.
+memory of all of them is shown at once (arXiv 2312.03414 §4, non-recurrent `concat`). What it learned from
+single contexts has to hold for many: CCM's argument for training on memory that grows. Memory tokens stand
+where CCM-concat's do, so that the two differ in training alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ class GistOnline(CCMConcatApart):
     """Used as CCM-concat compressed apart is, trained on single contexts."""
 
     name: ClassVar[str] = "gist-online"
-    weighs: ClassVar[bool] = False
 
     def taught(self) -> Method:
         """Training shows single contexts: every second turn, and the one after it."""
@@ -33,7 +32,6 @@ class _SingleContext(CCMConcat):
     """Turns 2, 4, ... see the memory of the turn before; the others, which are compressed, see none."""
 
     name: ClassVar[str] = "gist-online"
-    weighs: ClassVar[bool] = False
 
     def visible(self, q: TokenLayout, k: TokenLayout) -> Tensor:
         """As CCM-concat, less the memory that is out of a pair."""
