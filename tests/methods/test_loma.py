@@ -39,7 +39,7 @@ def reader(how: LoMA, family: str = "llama") -> Reader:
 def test_every_part_of_the_text_has_its_token(start: int, length: int, ratio: float) -> None:
     how = LoMA(ratio)
     spots = how.memory_positions(start, [1.0] * length)
-    assert len(spots) == how.slots_for(length) >= length / ratio
+    assert len(spots) == how.slots_for(length) >= length / ratio - 1e-9  # what the method takes for rounding
     assert spots == sorted(set(spots))
     assert (spots[-1], spots[0] >= start) == (start + length - 1, True)
     assert all(b - a <= ratio + 1 for a, b in zip([start - 1, *spots], spots, strict=False))
