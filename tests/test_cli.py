@@ -301,6 +301,14 @@ def test_the_table_of_methods(run: Run, tiny: str, tiny_adapter: str, tmp_path: 
     assert [float(gap) for _, gap in found] == sorted((float(gap) for _, gap in found), reverse=True)
     assert {name for name, _ in found} == set(rows)
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+    loma = save_tiny_adapter(tiny, tmp_path / "loma", method="loma", repeat_rows=1)
+    code, _, err = run(
+        "eval", "table", file, *model, "--trained", f"loma={loma}", "--json", tmp_path / "t.json"
+    )
+    assert code == 0, err
+    names = {row["method"] for row in json.loads((tmp_path / "t.json").read_text())}
+    assert "loma" in names
+    assert "loma-retell" not in names, "slots that are the same stand in the table once"
     for wrong in ("ccm-concat", "no-such=x", "full="):
         code, _, err = run("eval", "table", file, *model, "--trained", wrong)
         assert code == 2

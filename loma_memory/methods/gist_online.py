@@ -3,7 +3,7 @@
 Gisting (arXiv 2304.08467) learns to compress one context; used online, each turn is such a context and the
 memory of all of them is shown at once (arXiv 2312.03414 §4, non-recurrent `concat`). What it learned from
 single contexts has to hold for many: CCM's argument for training on memory that grows. Memory tokens stand
-where CCM-concat's do, so that the two differ in training alone.
+where those of `ccm-concat-apart` do, so that the two differ in training alone.
 """
 
 from __future__ import annotations
