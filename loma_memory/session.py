@@ -240,8 +240,13 @@ class ChatSession:
         self.head = self.bot.store.session(self.head.name, self.head.namespace)
         return self.bot.store.path(self.head)
 
-    def restate(self, turn: int) -> list[Message]:
+    def restate(self, turn: int, *, check: bool = False) -> list[Message]:
         """The messages of a turn as its slots hold them; the transcript is not looked at.
+
+        Args:
+            turn: its number, from 1.
+            check: read what was restated again, and mend it where its slots differ from those kept: takes
+                seconds, minutes where much is wrong.
 
         Raises:
             UsageError: no such turn, or a method that cannot restate (LoMA can).
@@ -251,7 +256,8 @@ class ChatSession:
             self._check_turn(turn)
             kept = [e.segment for e in self.state.entries if e.turn == turn - 1]
             roles = [m.role for m in self.bot.store.path(self.head) if m.turn == turn]
-            texts = self.bot.engine.restate(kept, roles)
+            before = self.state.before(turn - 1) if check else None
+            texts = self.bot.engine.restate(kept, roles, before)
             return [Message(r, t) for r, t in zip(roles, texts, strict=True)]
 
     def stats(self) -> SessionStats:

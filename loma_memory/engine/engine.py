@@ -13,6 +13,7 @@ import torch
 
 from loma_memory.data import Message
 from loma_memory.engine.decode import decode
+from loma_memory.engine.mending import mend
 from loma_memory.engine.models import LoadedModel, load
 from loma_memory.engine.reader import Reader, Turn
 from loma_memory.engine.replies import ReplySettings, TextStream
@@ -189,18 +190,26 @@ class Engine:
         """
         return codec.decode(data, self._shape, self.loaded.dtype).to(self.loaded.device)
 
-    def restate(self, segments: Sequence[Segment], roles: Sequence[str]) -> list[str]:
-        """The texts of some messages from their slots alone.
+    def restate(
+        self, segments: Sequence[Segment], roles: Sequence[str], before: MemoryState | None = None
+    ) -> list[str]:
+        """The texts of the messages of a turn from their slots alone.
 
         Args:
             segments: slots of each message.
             roles: role of each message, which says what stands around its text.
+            before: memory before the turn, to read the texts again and mend them where their slots differ;
+                None takes them as they are restated.
 
         Raises:
             UsageError: the method cannot restate.
         """
         form, texts = self.loaded.format, []
-        for ids, role in zip(restate(self.reader, segments), roles, strict=True):
+        if before is None:
+            told = restate(self.reader, segments)
+        else:
+            told = mend(self.reader, before, segments).messages
+        for ids, role in zip(told, roles, strict=True):
             body = ids[len(form.prefix_ids(role)) : len(ids) - len(form.suffix_ids(role))]
             texts.append(str(form.tokenizer.decode(body, skip_special_tokens=True)))
         return texts

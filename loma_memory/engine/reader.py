@@ -5,6 +5,7 @@ The turn-by-turn program of every method. Chat, rebuilding and evaluation all go
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -84,6 +85,12 @@ class Reader:
         # The adapter's gate is state of the model, so passes of different threads take turns.
         self.lock = threading.RLock()
         self._headers: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
+
+    def with_decoder(self, decoder: Any) -> Reader:
+        """The same reader over another decoder of the same model, say its first layers alone."""
+        made = copy.copy(self)
+        made.decoder, made._headers = decoder, OrderedDict()
+        return made
 
     @property
     def sink(self) -> int:

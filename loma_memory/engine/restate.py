@@ -18,7 +18,6 @@ from loma_memory.errors import UsageError
 from loma_memory.memory import Segment
 
 
-@torch.no_grad()
 def restate(reader: Reader, segments: Sequence[Segment]) -> list[list[int]]:
     """The token ids that each segment stands for, as its slots hold them.
 
@@ -27,6 +26,21 @@ def restate(reader: Reader, segments: Sequence[Segment]) -> list[list[int]]:
     Args:
         reader: a model with a method and an adapter that restate.
         segments: slots of some messages; how many tokens each stood for is known.
+
+    Raises:
+        UsageError: the method cannot restate.
+    """
+    return [places[:, 0].tolist() for places, _ in ranked(reader, segments, 1)]
+
+
+@torch.no_grad()
+def ranked(reader: Reader, segments: Sequence[Segment], count: int) -> list[tuple[Tensor, Tensor]]:
+    """The `count` likeliest tokens at every place of each segment, likeliest first.
+
+    Where each is told the one before, it is told the likeliest.
+
+    Returns:
+        Per segment token ids and their logits, both (its tokens, count).
 
     Raises:
         UsageError: the method cannot restate.
@@ -54,10 +68,13 @@ def restate(reader: Reader, segments: Sequence[Segment]) -> list[list[int]]:
             ]
         )
         if kind == RETELL:
-            found = _one_by_one(reader, cache, past, new)
+            found = _one_by_one(reader, cache, past, new, count)
         else:
-            found = _forward(reader, cache, past, new, table_rows(reader.tokens, new, past))
-    return [row[: s.text_tokens] for row, s in zip(found.tolist(), segments, strict=True)]
+            found = _forward(reader, cache, past, new, table_rows(reader.tokens, new, past), count)
+    return [
+        (ids[: s.text_tokens].cpu(), scores[: s.text_tokens].float().cpu())
+        for ids, scores, s in zip(*found, segments, strict=True)
+    ]
 
 
 def _filled(count: int, head: Tensor, slots: Tensor) -> Tensor:
@@ -65,25 +82,31 @@ def _filled(count: int, head: Tensor, slots: Tensor) -> Tensor:
 
 
 def _one_by_one(
-    reader: Reader, cache: Any, past: Sequence[TokenLayout], new: Sequence[TokenLayout]
-) -> Tensor:
+    reader: Reader, cache: Any, past: Sequence[TokenLayout], new: Sequence[TokenLayout], count: int
+) -> tuple[Tensor, Tensor]:
     row = table_rows(reader.tokens, new, past)  # type: ignore[arg-type]  # checked by the caller
-    told: list[Tensor] = []
+    told: list[tuple[Tensor, Tensor]] = []
     before = [TokenLayout.cat([p]) for p in past]
     for i in range(len(new[0])):
         now = [n[i : i + 1] for n in new]
         fed = row[:, i : i + 1]
         if told:
-            fed = fed + reader.model.get_input_embeddings()(told[-1]).to(fed.dtype)
-        told.append(_forward(reader, cache, before, now, fed))
+            fed = fed + reader.model.get_input_embeddings()(told[-1][0][..., 0]).to(fed.dtype)
+        told.append(_forward(reader, cache, before, now, fed, count))
         before = [TokenLayout.cat([b, n]) for b, n in zip(before, now, strict=True)]
-    return torch.cat(told, dim=1)
+    ids, scores = zip(*told, strict=True)
+    return torch.cat(ids, dim=1), torch.cat(scores, dim=1)
 
 
 def _forward(
-    reader: Reader, cache: Any, past: Sequence[TokenLayout], new: Sequence[TokenLayout], embeds: Tensor
-) -> Tensor:
-    """The most likely token at every restating token, (B, R)."""
+    reader: Reader,
+    cache: Any,
+    past: Sequence[TokenLayout],
+    new: Sequence[TokenLayout],
+    embeds: Tensor,
+    count: int,
+) -> tuple[Tensor, Tensor]:
+    """The `count` likeliest tokens at every restating token, and their logits, (B, R, count) each."""
     every = [TokenLayout.cat([p, n]) for p, n in zip(past, new, strict=True)]
     call = AttentionCall(
         gate=(0, len(new[0])),
@@ -100,5 +123,6 @@ def _forward(
         use_cache=True,
         loma=call,
     ).last_hidden_state
-    found: Tensor = logits(reader.model, hidden).argmax(dim=-1)
-    return found
+    scores = logits(reader.model, hidden)
+    best = scores.topk(min(count, scores.shape[-1]), dim=-1)
+    return best.indices, best.values

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from loma_memory.data import Dialogue
+from loma_memory.engine.mending import mend
 from loma_memory.engine.reader import Reader
 from loma_memory.engine.restate import restate
 from loma_memory.errors import DataError, UsageError
@@ -28,6 +29,7 @@ def evaluate(
     batch: int = 16,
     seed: int = 0,
     codec: str = codecs.DEFAULT_CODEC,
+    check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Share of tokens, and of whole segments, that come back.
@@ -40,11 +42,13 @@ def evaluate(
         batch: segments read together.
         seed: draws the segments.
         codec: how slots are stored before they are read again.
+        check: read what was restated again, and mend it where its slots differ.
         progress: told how many segments are done.
 
     Returns:
         `{"token_accuracy", "segment_accuracy", "edit_distance", "mean_ratio", ...}`; the edit distance is a
-        mean over segments, in tokens.
+        mean over segments, in tokens. With `check` also "agree", the share of segments whose slots agree in
+        the end, and "agree_wrong", how many of those are wrong all the same.
 
     Raises:
         DataError: the texts hold no whole segment.
@@ -58,14 +62,21 @@ def evaluate(
         raise DataError(f"the files hold less text than one segment of {segment} tokens")
     random.Random(seed).shuffle(pieces)
     pieces = pieces[:limit]
-    right = whole = slots = 0
+    right = whole = slots = agree = agree_wrong = 0
     distances = []
     for start in range(0, len(pieces), batch):
         some = pieces[start : start + batch]
         _, states = reader.remember([MemoryState()] * len(some), [[p] for p in some])
         kept = [stored(s.segments[0], codec) for s in states]
         slots += sum(s.slots for s in kept)
-        for told, wanted in zip(restate(reader, kept), some, strict=True):
+        if check:
+            mended = [mend(reader, MemoryState(), [k]) for k in kept]
+            texts = [m.messages[0] for m in mended]
+            agree += sum(m.agrees for m in mended)
+            agree_wrong += sum(m.agrees and t != w for m, t, w in zip(mended, texts, some, strict=True))
+        else:
+            texts = restate(reader, kept)
+        for told, wanted in zip(texts, some, strict=True):
             right += sum(a == b for a, b in zip(told, wanted, strict=True))
             whole += told == wanted
             distances.append(edit_distance(told, wanted))
@@ -82,6 +93,7 @@ def evaluate(
         "segment_accuracy": round(whole / len(pieces), 4),
         "edit_distance": round(sum(distances) / len(pieces), 3),
         "mean_ratio": round(tokens / slots, 3),
+        **({"agree": round(agree / len(pieces), 4), "agree_wrong": agree_wrong} if check else {}),
         "seconds": round(time.perf_counter() - began, 1),
     }
 

@@ -20,6 +20,12 @@ class Entry:
     message: int
     segment: Segment
 
+    def of_layers(self, count: int) -> Entry:
+        """The same entry with its slots' keys and values in the first `count` layers alone."""
+        some = self.segment
+        cut = replace(some, keys=some.keys[:count], values=some.values[:count])
+        return replace(self, segment=cut)
+
 
 @dataclass(frozen=True, eq=False)
 class MemoryState:
@@ -62,6 +68,11 @@ class MemoryState:
             self.messages + len(segments),
             self.text_tokens + sum(s.text_tokens for s in segments),
         )
+
+    def before(self, turn: int) -> MemoryState:
+        """The state before turn `turn`, from 0; of methods that keep every message's slots as they were."""
+        entries = tuple(e for e in self.entries if e.turn < turn)
+        return MemoryState(entries, turn, len(entries), sum(e.segment.text_tokens for e in entries))
 
     def keeping(self, entries: Sequence[Entry]) -> MemoryState:
         """The same session with other entries (a method's update may drop or replace some)."""

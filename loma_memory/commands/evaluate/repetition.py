@@ -21,6 +21,11 @@ def add(tables: Any) -> None:
         plot="draw the shares of tokens and segments",
     )
     to.add_argument("--segment", type=int, default=200, metavar="TOKENS", help="default: 200")
+    to.add_argument(
+        "--check",
+        action="store_true",
+        help="read what was restated again, and mend it where its slots differ (seconds a segment)",
+    )
     to.add_argument("--codec", default="raw", help="how memory is stored: raw, int8, int4")
 
 
@@ -41,6 +46,7 @@ def _run(args: argparse.Namespace) -> int:
             batch=args.batch,
             seed=args.seed,
             codec=args.codec,
+            check=args.check,
             progress=progress("segments"),
         )
         for r in readers(args, "loma")

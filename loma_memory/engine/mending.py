@@ -1,0 +1,188 @@
+"""Restating that checks itself: slots are a function of the text, so the right text gives the same slots.
+
+What was restated is read again, and slots that come out otherwise show where it is wrong (analysis by
+synthesis). There, the next likely tokens are tried until the slots agree. LoMA (arXiv 2401.09486) has no such
+step: its `<r>` are asked once. Nothing is looked at but the slots.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from loma_memory.engine.reader import Reader
+from loma_memory.engine.restate import ranked
+from loma_memory.memory import MemoryState, Segment
+from loma_memory.memory.positions import parts
+
+LAYERS = 5
+"""Layers that are read again. A memory token's input is a mean, so the first layer tells which tokens its
+part has and nothing of their order, which shows from the third layer on. The deeper, the more a slot depends
+on all others."""
+TOLERANCE = 0.003
+"""Slots nearer than this agree (see `Mended.apart`): of the same text they are equal but for rounding."""
+NEAR = 0.25
+"""Slots are looked into that are at least so far, by the farthest: a wrong token moves others' slots, too."""
+ROUNDS = 64
+"""Times that the text is changed, at most."""
+WIDTHS = (24, 96, 384)
+"""Tokens tried in a slot's part; more of them where fewer did not help."""
+LIKELY = 64
+"""Tokens of a place that are ever tried."""
+BATCH = 32
+"""Texts read together."""
+
+_GAIN = 1e-3  # of a distance; less is rounding
+
+Words = list[list[int]]  # the messages of a turn
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A turn restated from its slots.
+
+    Attributes:
+        messages: token ids of each message.
+        apart: how far its slots, read again, are from those kept, at the slot that is farthest: Euclidean
+            distance by the norm, mean of keys and values of the first layers. Below `TOLERANCE` the text is
+            what was read.
+    """
+
+    messages: Words
+    apart: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the slots of the restated text are those kept."""
+        return self.apart <= TOLERANCE
+
+
+@torch.no_grad()
+def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Mended:
+    """The messages of one turn restated from their slots, read again, and mended where the slots differ.
+
+    Args:
+        reader: a model with a method and an adapter that restate.
+        before: memory as it was before the turn, which the slots depend on as well.
+        segments: slots of the turn's messages.
+
+    Raises:
+        UsageError: the method cannot restate.
+    """
+    likely = ranked(reader, segments, LIKELY)
+    check = _Check(reader, before, segments)
+    text = [ids[:, 0].tolist() for ids, _ in likely]
+    apart = check([text])[0]
+    width: Counter[int] = Counter()  # of the slots that were tried alone
+    together = True
+    for _ in range(ROUNDS):
+        floor = max(TOLERANCE, NEAR * float(apart.max()))
+        wrong = [s for s in range(len(apart)) if apart[s] > floor and width[s] < len(WIDTHS)]
+        if not wrong:
+            break
+        if not together:
+            wrong = [max(wrong, key=lambda s: (-width[s], float(apart[s])))]
+        tries = {s: _tries(text, likely, check.parts[s], WIDTHS[width[s]]) for s in wrong}
+        found = check([_changed(text, tries, n) for n in range(max(map(len, tries.values())))])
+        better = {}
+        for slot, mine in tries.items():
+            n = int(found[: len(mine), slot].argmin())
+            if float(found[n, slot]) < float(apart[slot]) - _GAIN:
+                better[slot] = [mine[n]]
+        # Slots were tried at once but depend on one another a little, so each change alone is asked, too.
+        made = [_changed(text, some, 0) for some in (better, *({s: t} for s, t in better.items()))]
+        now = check(made)
+        best = int(now.mean(1).argmin())
+        if float(now[best].mean()) < float(apart.mean()):
+            text, apart, together = made[best], now[best], True
+            width.clear()
+        elif together:
+            together = False
+        else:
+            width[wrong[0]] += 1
+    return Mended(text, float(apart.max()))
+
+
+Place = tuple[int, list[int]]
+"""The part of a message that a slot stands for: number of the message, and its tokens' places there."""
+Try = list[tuple[int, int, int]]
+"""Changes to a text: number of a message, place, token."""
+
+
+def _tries(text: Words, likely: Sequence[tuple[Tensor, Tensor]], part: Place, width: int) -> list[Try]:
+    """What to try in one part: tokens nearly as likely as those there, and two places' tokens exchanged."""
+    message, places = part
+    ids, scores = likely[message]
+    now = text[message]
+    others = [
+        (float(score - scores[p, 0]), p, token)
+        for p in places
+        for token, score in zip(ids[p].tolist(), scores[p], strict=True)
+        if token != now[p]
+    ]
+    tries: list[Try] = [[(message, p, token)] for _, p, token in sorted(others, reverse=True)[:width]]
+    tries += [
+        [(message, p, now[q]), (message, q, now[p])] for p, q in combinations(places, 2) if now[p] != now[q]
+    ]
+    return tries
+
+
+def _changed(text: Words, tries: dict[int, list[Try]], n: int) -> Words:
+    """The text with the n-th change of every slot that has so many."""
+    made = [list(message) for message in text]
+    for mine in tries.values():
+        for message, place, token in mine[n] if n < len(mine) else ():
+            made[message][place] = token
+    return made
+
+
+class _Check:
+    """Reads texts of a turn as far as `LAYERS`, and tells how far their slots are from those kept."""
+
+    def __init__(self, reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> None:
+        self.reader, self.before = _shallow(reader), _cut(before)
+        self.keys = [s.keys[:LAYERS].float() for s in segments]
+        self.values = [s.values[:LAYERS].float() for s in segments]
+        self.parts: list[Place] = []
+        for message, segment in enumerate(segments):
+            of = parts([1.0] * segment.text_tokens, segment.slots)
+            self.parts += [(message, [i for i, p in enumerate(of) if p == j]) for j in range(segment.slots)]
+
+    def __call__(self, texts: Sequence[Words]) -> Tensor:
+        """Distances of all slots of all messages, (texts, slots)."""
+        rows = []
+        for start in range(0, len(texts), BATCH):
+            some = texts[start : start + BATCH]
+            done = self.reader.run([self.before] * len(some), some, write=True)
+            for made in done.segments:
+                apart = [
+                    (_apart(m.keys, k) + _apart(m.values, v)) / 2
+                    for m, k, v in zip(made, self.keys, self.values, strict=True)
+                ]
+                rows.append(torch.cat(apart))
+        return torch.stack(rows)
+
+
+def _apart(made: Tensor, kept: Tensor) -> Tensor:
+    """Mean over layers of the distance by the norm, (slots,), of (L, Hkv, slots, D)."""
+    by_layer = (made.float() - kept).norm(dim=(1, 3)) / kept.norm(dim=(1, 3)).clamp(min=1e-9)
+    mean: Tensor = by_layer.mean(0)
+    return mean.cpu()
+
+
+def _shallow(reader: Reader) -> Reader:
+    """The same reader with the model's first layers alone; nothing is copied."""
+    decoder = copy.copy(reader.decoder)
+    decoder._modules = {**decoder._modules, "layers": nn.ModuleList(list(decoder.layers)[:LAYERS])}
+    return reader.with_decoder(decoder)
+
+
+def _cut(state: MemoryState) -> MemoryState:
+    """The same memory, of the first layers alone."""
+    return state.keeping([e.of_layers(LAYERS) for e in state.entries])
