@@ -5,6 +5,6 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 data=$1 out=$2
 for method in ccm-concat gist-online; do
-    train "$out/$method" $(dialogues "$data") --method $method --ratios 8 --planted 0 --lr 2e-3 --steps 36 --seed 56 \
-        --lengths 288 448 640 --tokens 2816
+    train "$out/$method" $(dialogues "$data") --method $method --ratios 8 --planted 0 --lr 5e-3 --steps 60 --seed 56 \
+        --lengths 288 448 640 --tokens 2048
 done

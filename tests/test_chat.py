@@ -349,6 +349,8 @@ def test_a_turn_is_restated_from_its_slots(tiny: str, tmp_path: Path, database: 
         assert [m.text for m in told] == engine.restate(kept, ["user", "assistant"])
         fresh = Chatbot(store=database, engine=engine).session("ada", create=False)
         assert fresh.restate(2) == told
+        texts = engine.restate(kept, ["user", "assistant"], session.state.before(1))
+        assert [m.text for m in fresh.restate(2, check=True)] == texts
         with pytest.raises(UsageError, match="between 1 and 2, got 3"):
             session.restate(3)
     with make() as bot:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from speaking import speaking
 
 from loma_memory.data import Dialogue, Message
+from loma_memory.engine.mending import Mended
 from loma_memory.errors import DataError, UsageError
 from loma_memory.evaluation import repetition, talk
 from loma_memory.methods import method
@@ -71,6 +72,30 @@ def test_slots_go_through_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     off = {c: float((seen[c].keys - seen["raw"].keys).abs().max()) for c in ("int8", "int4")}
     assert 0.0 < off["int8"] < off["int4"]
+
+
+def test_a_checked_evaluation_says_what_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = speaking(method("loma", ratio=4))
+    said = talk.dialogues()[0].turns
+    flat = reader.loaded.format.plain("\n".join(m.text for t in said for m in t) + "\n")
+    asked: list[Any] = []
+
+    def mended(_reader: Any, before: Any, segments: Any) -> Mended:
+        assert before.turns == 0
+        n = len(asked)
+        asked.append(segments)
+        whole = flat[30 * n : 30 * n + 30]
+        return [
+            Mended([whole], 0.0),
+            Mended([[*whole[:29], whole[29] + 1]], 0.5),  # known to be wrong
+            Mended([[*whole[:29], whole[29] + 1]], 0.0),  # taken for right
+        ][n]
+
+    monkeypatch.setattr(repetition, "mend", mended)
+    monkeypatch.setattr(repetition.random.Random, "shuffle", lambda _self, _pieces: None)
+    found = repetition.evaluate(reader, talk.dialogues()[:1], segment=30, limit=3, check=True)
+    assert (found["segment_accuracy"], found["agree"], found["agree_wrong"]) == (0.3333, 0.6667, 1)
+    assert "agree" not in repetition.evaluate(reader, talk.dialogues()[:1], segment=30, limit=1)
 
 
 def test_nonsense_is_refused() -> None:
