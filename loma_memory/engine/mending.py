@@ -7,15 +7,16 @@ step: its `<r>` are asked once. Nothing is looked at but the slots.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from loma_memory.engine.bags import bags
+from loma_memory.engine.orders import orders
 from loma_memory.engine.reader import Reader
 from loma_memory.engine.restate import ranked
 from loma_memory.memory import MemoryState, Segment
@@ -78,6 +79,11 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
     likely = ranked(reader, segments, LIKELY)
     check = _Check(reader, before, segments)
     text = [ids[:, 0].tolist() for ids, _ in likely]
+    known = bags(reader, segments, [likely[m][0][places] for m, places in check.parts])
+    for (message, places), bag in zip(check.parts, known, strict=True):
+        if bag is not None:
+            for p, token in zip(places, orders(bag, _at(likely[message], places), 1)[0], strict=True):
+                text[message][p] = token
     apart = check([text])[0]
     width: Counter[int] = Counter()  # of the slots that were tried alone
     together = True
@@ -88,7 +94,7 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
             break
         if not together:
             wrong = [max(wrong, key=lambda s: (-width[s], float(apart[s])))]
-        tries = {s: _tries(text, likely, check.parts[s], WIDTHS[width[s]]) for s in wrong}
+        tries = {s: _tries(text, likely, check.parts[s], known[s], WIDTHS[width[s]]) for s in wrong}
         found = check([_changed(text, tries, n) for n in range(max(map(len, tries.values())))])
         better = {}
         for slot, mine in tries.items():
@@ -113,24 +119,34 @@ Place = tuple[int, list[int]]
 """The part of a message that a slot stands for: number of the message, and its tokens' places there."""
 Try = list[tuple[int, int, int]]
 """Changes to a text: number of a message, place, token."""
+Ranks = tuple[Tensor, Tensor]
+"""Token ids and their logits, (places, LIKELY) each."""
 
 
-def _tries(text: Words, likely: Sequence[tuple[Tensor, Tensor]], part: Place, width: int) -> list[Try]:
-    """What to try in one part: tokens nearly as likely as those there, and two places' tokens exchanged."""
+def _tries(text: Words, likely: Sequence[Ranks], part: Place, bag: list[int] | None, width: int) -> list[Try]:
+    """What to try in one part: likely orders of its tokens where these are known.
+
+    Else tokens nearly as likely as those there, and two places' tokens exchanged.
+    """
     message, places = part
-    ids, scores = likely[message]
-    now = text[message]
-    others = [
-        (float(score - scores[p, 0]), p, token)
-        for p in places
-        for token, score in zip(ids[p].tolist(), scores[p], strict=True)
-        if token != now[p]
-    ]
+    now = [text[message][p] for p in places]
+    if bag is not None:
+        told = orders(bag, _at(likely[message], places), width)
+        return [[(message, p, t) for p, t in zip(places, o, strict=True)] for o in told if o != now] or [[]]
+    others = []
+    for place, token, scores in zip(places, now, _at(likely[message], places), strict=True):
+        best = max(scores.values())
+        others += [(score - best, place, other) for other, score in scores.items() if other != token]
     tries: list[Try] = [[(message, p, token)] for _, p, token in sorted(others, reverse=True)[:width]]
-    tries += [
-        [(message, p, now[q]), (message, q, now[p])] for p, q in combinations(places, 2) if now[p] != now[q]
-    ]
+    pairs = combinations(zip(places, now, strict=True), 2)
+    tries += [[(message, p, b), (message, q, a)] for (p, a), (q, b) in pairs if a != b]
     return tries
+
+
+def _at(ranks: Ranks, places: Sequence[int]) -> list[dict[int, float]]:
+    """Logits of the likely tokens at some places of a message."""
+    ids, scores = ranks
+    return [dict(zip(ids[p].tolist(), scores[p].tolist(), strict=True)) for p in places]
 
 
 def _changed(text: Words, tries: dict[int, list[Try]], n: int) -> Words:
@@ -146,7 +162,7 @@ class _Check:
     """Reads texts of a turn as far as `LAYERS`, and tells how far their slots are from those kept."""
 
     def __init__(self, reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> None:
-        self.reader, self.before = _shallow(reader), _cut(before)
+        self.reader, self.before = reader.first_layers(LAYERS), _cut(before)
         self.keys = [s.keys[:LAYERS].float() for s in segments]
         self.values = [s.values[:LAYERS].float() for s in segments]
         self.parts: list[Place] = []
@@ -174,13 +190,6 @@ def _apart(made: Tensor, kept: Tensor) -> Tensor:
     by_layer = (made.float() - kept).norm(dim=(1, 3)) / kept.norm(dim=(1, 3)).clamp(min=1e-9)
     mean: Tensor = by_layer.mean(0)
     return mean.cpu()
-
-
-def _shallow(reader: Reader) -> Reader:
-    """The same reader with the model's first layers alone; nothing is copied."""
-    decoder = copy.copy(reader.decoder)
-    decoder._modules = {**decoder._modules, "layers": nn.ModuleList(list(decoder.layers)[:LAYERS])}
-    return reader.with_decoder(decoder)
 
 
 def _cut(state: MemoryState) -> MemoryState:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from loma_memory.adapter.tokens import MemoryTokens
@@ -86,9 +86,10 @@ class Reader:
         self.lock = threading.RLock()
         self._headers: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
 
-    def with_decoder(self, decoder: Any) -> Reader:
-        """The same reader over another decoder of the same model, say its first layers alone."""
-        made = copy.copy(self)
+    def first_layers(self, count: int) -> Reader:
+        """The same reader over the model's first layers alone; nothing is copied."""
+        made, decoder = copy.copy(self), copy.copy(self.decoder)
+        decoder._modules = {**decoder._modules, "layers": nn.ModuleList(list(decoder.layers)[:count])}
         made.decoder, made._headers = decoder, OrderedDict()
         return made
 

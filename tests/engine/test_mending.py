@@ -43,6 +43,12 @@ def misread(monkeypatch: pytest.MonkeyPatch, changes: dict[tuple[int, int], int]
     monkeypatch.setattr(mending, "ranked", told)
 
 
+def unsolved(_reader: Any, _segments: Any, likely: list[Any]) -> list[None]:
+    """As of a model whose first layer says nothing of the tokens."""
+    return [None] * len(likely)
+
+
+@pytest.mark.parametrize("solves", [True, False])
 @pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3"])
 @pytest.mark.parametrize(
     "changes",
@@ -55,7 +61,7 @@ def misread(monkeypatch: pytest.MonkeyPatch, changes: dict[tuple[int, int], int]
     ],
 )
 def test_what_is_wrong_is_found_and_mended(
-    monkeypatch: pytest.MonkeyPatch, family: str, changes: dict[tuple[int, int], int]
+    monkeypatch: pytest.MonkeyPatch, family: str, solves: bool, changes: dict[tuple[int, int], int]
 ) -> None:
     # In float64 and without training, order makes less of a difference and rounding none.
     monkeypatch.setattr(mending, "TOLERANCE", 1e-6)
@@ -64,6 +70,8 @@ def test_what_is_wrong_is_found_and_mended(
     _, [before] = source.remember([MemoryState()], [FIRST])
     _, [after] = source.remember([before], [SECOND])
     misread(monkeypatch, changes)
+    if not solves:
+        monkeypatch.setattr(mending, "bags", unsolved)
     found = mend(source, before, after.segments[2:])
     assert found.messages == SECOND
     assert found.agrees
@@ -76,6 +84,7 @@ def test_other_slots_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     _, [after] = source.remember([MemoryState()], [SECOND])
     misread(monkeypatch, {(1, 4): 33})
     monkeypatch.setattr(mending, "LIKELY", 1)
+    monkeypatch.setattr(mending, "bags", unsolved)
     found = mend(source, MemoryState(), after.segments)
     assert not found.agrees
     assert found.messages != SECOND

@@ -1,0 +1,162 @@
+"""Which tokens a slot stands for, by its first layer: all but their order.
+
+A memory token's input is a row of the table and the mean embedding of its part of the text (`engine.inputs`),
+and a first layer's keys and values are a norm and a linear map of that input alone. So they say which tokens
+the part has, and can be solved for them: from the likeliest tokens on, one after another is exchanged for
+the one that brings the slot nearest, until it is the slot that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from loma_memory.engine.first_layer import BATCH, FirstLayer, FirstSlot
+from loma_memory.engine.reader import Reader
+from loma_memory.memory import Segment
+
+SEARCHES: tuple[tuple[int | None, int], ...] = ((16, 64), (64, 64), (None, 16))
+"""Searches, one where the last found nothing: how many of each place's likely tokens a bag may have, None
+for all of the vocabulary, and how many bags are followed at once. Of fewer tokens fewer bags come near."""
+TOLERANCE = 0.05
+"""How far a slot of n tokens may be from the one kept, times n and by its norm: slots of the same bag are
+equal but for rounding, and one token exchanged makes two to three times as much."""
+LINEAR = 0.02
+"""How far a slot may be, by its norm, from what the linear map foretells."""
+
+
+@torch.no_grad()
+def bags(reader: Reader, segments: Sequence[Segment], likely: Sequence[Tensor]) -> list[list[int] | None]:
+    """The tokens of each slot's part, in no order; None where they are not found.
+
+    Args:
+        reader: the model and the memory tokens that wrote the slots.
+        segments: slots of some messages.
+        likely: for every slot of every message in turn, the tokens likely at each place of its part,
+            likeliest first, (n, count).
+    """
+    with reader.lock:
+        first = FirstLayer(reader)
+        slots = [slot for segment in segments for slot in first.slots(segment)]
+        likely = [ids.to(reader.loaded.device) for ids in likely]
+        guesses = [ids[:, 0][None] for ids in likely]
+        found = [_right(first, s, g) for s, g in zip(slots, guesses, strict=True)]
+        if all(bag is not None for bag in found):
+            return found
+        inputs = torch.cat([first.inputs(s, g) for s, g in zip(slots, guesses, strict=True)])
+        line = _Line.of(first, slots, inputs)
+        if line is None:
+            return found
+        each = zip(found, slots, likely, strict=True)
+        return [bag or _solve(first, line, slot, ids) for bag, slot, ids in each]
+
+
+def _right(first: FirstLayer, slot: FirstSlot, bags: Tensor) -> list[int] | None:
+    """The one of `bags`, (N, n), that the slot stands for, by ids; None where it is not among them."""
+    apart = first.apart(slot, bags)
+    best = int(apart.argmin())
+    if float(apart[best]) > TOLERANCE / bags.shape[1]:
+        return None
+    tokens: list[int] = bags[best].tolist()
+    return sorted(tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """The first layer at position 0 as `input @ map / scale(input)`, beyond what it makes of nothing.
+
+    Attributes:
+        map: (hidden, 2 d) float32, keys and values of like weight; zeros where keys are normed once more,
+            which no linear map foretells.
+        nothing: keys and values of an input of zeros, (2, d).
+        weights: what keys and values are multiplied by, (2, 1).
+        centred: whether the scale is a deviation, as of LayerNorm, or a root mean square.
+        embeds: embeddings of the vocabulary, (V, hidden), centred where the scale is.
+        mapped: the same through the map, (V, 2 d).
+    """
+
+    map: Tensor
+    nothing: Tensor
+    weights: Tensor
+    centred: bool
+    embeds: Tensor
+    mapped: Tensor
+
+    @staticmethod
+    def of(first: FirstLayer, slots: Sequence[FirstSlot], samples: Tensor) -> _Line | None:
+        """The map of a model, or None where its first layer is of another kind.
+
+        Args:
+            first: the layer.
+            slots: what will be looked for.
+            samples: inputs that it is tried with, (N, hidden).
+        """
+        samples = samples.float()
+        hidden = samples.shape[1]
+        origin = slots[0].position * 0
+        probes = torch.eye(hidden, device=samples.device) * hidden**0.5
+        nothing = first(torch.zeros_like(probes[:1]), origin)[0]
+        unit, made = first(probes, origin) - nothing, first(samples, origin) - nothing
+        tried = []
+        for centred in (False, True):
+            scale = unit * _scale(probes, centred)[:, None, None] / hidden**0.5
+            told = torch.einsum("nh,hkd->nkd", samples, scale) / _scale(samples, centred)[:, None, None]
+            wrong = ((told - made).norm(dim=2) / made.norm(dim=2).clamp(min=1e-9)).mean(0)
+            tried.append((float(wrong[1]), centred, scale, wrong <= LINEAR))
+        least, centred, scale, right = min(tried, key=lambda t: t[0])
+        if least > LINEAR:
+            return None
+        weights = right.float()[:, None] / made.norm(dim=2).mean(0)[:, None].clamp(min=1e-9)
+        every = torch.arange(first.embed.weight.shape[0], device=samples.device)
+        embeds = torch.cat([first.embed(some).float() for some in torch.split(every, BATCH)])
+        embeds = embeds - embeds.mean(1, keepdim=True) if centred else embeds
+        linear = (scale * weights).flatten(1)
+        return _Line(linear, nothing, weights, centred, embeds, embeds @ linear)
+
+    def nearest(self, slot: FirstSlot, bags: Tensor, pool: Tensor | None, count: int) -> Tensor:
+        """The `count` bags nearest to a slot by the map, of those that have one token of `pool` instead."""
+        n = bags.shape[1]
+        row = slot.row.float() - slot.row.float().mean() if self.centred else slot.row.float()
+        mine = self.embeds[bags]
+        rest = (n * row + mine.sum(1))[:, None] - mine  # without each of its tokens
+        rest = rest.flatten(0, 1)  # (bags n, hidden)
+        mapped = rest @ self.map
+        target = ((slot.unmoved - self.nothing) * self.weights).flatten()
+        embeds, into = (self.embeds, self.mapped) if pool is None else (self.embeds[pool], self.mapped[pool])
+        # All lengths and products follow from those of the parts: no input has to be made.
+        size = (_lengths(rest, embeds) / rest.shape[1]).clamp(min=1e-18)
+        along = (mapped @ target)[:, None] + (into @ target)[None]
+        far = (_lengths(mapped, into) / size - 2 * along / size.sqrt()).flatten()
+        best = far.topk(min(2 * count, len(far)), largest=False).indices  # one bag is there several times
+        which, token = best // len(embeds), best % len(embeds)
+        made = bags[which // n].clone()
+        made[torch.arange(len(made)), which % n] = token if pool is None else pool[token]
+        once = dict.fromkeys(map(tuple, made.sort(dim=1).values.tolist()))
+        return torch.tensor(list(once)[:count], device=bags.device)
+
+
+def _scale(inputs: Tensor, centred: bool) -> Tensor:
+    if centred:
+        inputs = inputs - inputs.mean(1, keepdim=True)
+    return inputs.pow(2).mean(1).sqrt()
+
+
+def _lengths(a: Tensor, b: Tensor) -> Tensor:
+    """Squared lengths of all sums of a row of `a` and one of `b`."""
+    return a.pow(2).sum(1)[:, None] + 2 * a @ b.T + b.pow(2).sum(1)[None]
+
+
+def _solve(first: FirstLayer, line: _Line, slot: FirstSlot, likely: Tensor) -> list[int] | None:
+    """The bag of a slot; None where it is not found."""
+    for each, beams in SEARCHES:
+        pool = None if each is None else torch.unique(likely[:, :each])
+        bags = likely[:, 0][None]
+        for _ in range(len(likely) + 2):
+            bags = line.nearest(slot, bags, pool, beams)
+            found = _right(first, slot, bags)
+            if found is not None:
+                return found
+    return None
