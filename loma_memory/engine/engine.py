@@ -13,11 +13,11 @@ import torch
 
 from loma_memory.data import Message
 from loma_memory.engine.decode import decode
-from loma_memory.engine.mending import mend
 from loma_memory.engine.models import LoadedModel, load
 from loma_memory.engine.reader import Reader, Turn
 from loma_memory.engine.replies import ReplySettings, TextStream
-from loma_memory.engine.restate import restate
+from loma_memory.engine.restating.mending import mend
+from loma_memory.engine.restating.restate import restate
 from loma_memory.engine.tool_format import ToolFormat
 from loma_memory.errors import AdapterError, UsageError
 from loma_memory.memory import MemoryState, Segment, codec

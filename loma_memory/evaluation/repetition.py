@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from loma_memory.data import Dialogue
-from loma_memory.engine.mending import mend
 from loma_memory.engine.reader import Reader
-from loma_memory.engine.restate import restate
+from loma_memory.engine.restating.mending import mend
+from loma_memory.engine.restating.restate import restate
 from loma_memory.errors import DataError, UsageError
 from loma_memory.evaluation.walk import stored
 from loma_memory.memory import MemoryState

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from speaking import speaking
 
 from loma_memory.data import Dialogue, Message
-from loma_memory.engine.mending import Mended
+from loma_memory.engine.restating.mending import Mended
 from loma_memory.errors import DataError, UsageError
 from loma_memory.evaluation import repetition, talk
 from loma_memory.methods import method

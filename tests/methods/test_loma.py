@@ -17,7 +17,7 @@ from loma_memory.engine.decode import logits
 from loma_memory.engine.inputs import embed
 from loma_memory.engine.onepass import lay_out
 from loma_memory.engine.reader import Reader
-from loma_memory.engine.restate import restate
+from loma_memory.engine.restating.restate import restate
 from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.methods import method

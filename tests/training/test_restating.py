@@ -10,7 +10,7 @@ import torch
 from families import build, loaded, with_adapter
 from programs import reader_of
 
-from loma_memory.engine.restate import restate
+from loma_memory.engine.restating.restate import restate
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
 from loma_memory.training.encode import Encoded

@@ -9,10 +9,10 @@ import torch
 from families import build, loaded, with_adapter
 from programs import reader_of
 
-from loma_memory.engine import mending
-from loma_memory.engine.mending import mend
 from loma_memory.engine.reader import Reader
-from loma_memory.engine.restate import ranked, restate
+from loma_memory.engine.restating import mending
+from loma_memory.engine.restating.mending import mend
+from loma_memory.engine.restating.restate import ranked, restate
 from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState
 from loma_memory.methods import Method, method

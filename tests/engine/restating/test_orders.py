@@ -7,7 +7,7 @@ from itertools import pairwise, permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loma_memory.engine.orders import orders
+from loma_memory.engine.restating.orders import orders
 
 Places = list[dict[int, float]]
 

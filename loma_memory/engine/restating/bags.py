@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from loma_memory.engine.first_layer import BATCH, FirstLayer, FirstSlot
 from loma_memory.engine.reader import Reader
+from loma_memory.engine.restating.first_layer import BATCH, FirstLayer, FirstSlot
 from loma_memory.memory import Segment
 
 SEARCHES: tuple[tuple[int | None, int], ...] = ((16, 64), (64, 64), (None, 16))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import reader_of
 
-from loma_memory.engine import bags as room
-from loma_memory.engine.bags import bags
 from loma_memory.engine.reader import Reader
+from loma_memory.engine.restating import bags as room
+from loma_memory.engine.restating.bags import bags
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.memory.positions import parts
 from loma_memory.methods import method

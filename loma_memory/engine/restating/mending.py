@@ -15,10 +15,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from loma_memory.engine.bags import bags
-from loma_memory.engine.orders import orders
 from loma_memory.engine.reader import Reader
-from loma_memory.engine.restate import ranked
+from loma_memory.engine.restating.bags import bags
+from loma_memory.engine.restating.orders import orders
+from loma_memory.engine.restating.restate import ranked
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.memory.positions import parts
 
