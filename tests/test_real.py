@@ -75,6 +75,28 @@ def test_numbers_come_back_whole(engine: object) -> None:
     assert len(right) >= len(pins) - 1, f"only {right}"
 
 
+def test_slots_say_which_tokens_they_stand_for(engine: object) -> None:
+    """In bfloat16, at 8:1, from guesses with a wrong token each, without any training for it."""
+    import torch
+
+    from loma_memory.engine.reader import Reader
+    from loma_memory.engine.restating.bags import bags
+    from loma_memory.memory import MemoryState
+    from loma_memory.memory.positions import parts
+    from loma_memory.methods import method
+
+    reader = Reader(engine.loaded, method("loma", ratio=8), engine.reader.tokens)  # type: ignore[attr-defined]
+    ids = reader.loaded.format.plain(" ".join(_NOTES))
+    _, [state] = reader.remember([MemoryState()], [[ids]])
+    of = parts([1.0] * len(ids), state.segments[0].slots)
+    told = [[t for t, p in zip(ids, of, strict=True) if p == j] for j in range(max(of) + 1)]
+    guesses = [[*row[:-1], ids[0]] for row in told]
+    found = bags(reader, state.segments, [torch.tensor(g)[:, None] for g in guesses])
+    right = sum(bag == sorted(row) for bag, row in zip(found, told, strict=True))
+    print(f"\n    {right} of {len(told)} slots of {len(ids)} tokens solved", end="")
+    assert right == len(told)
+
+
 def test_replies_after_a_restart_equal_those_of_a_process_that_never_stopped(
     engine: object, tmp_path: Path
 ) -> None:
