@@ -246,7 +246,7 @@ class ChatSession:
         Args:
             turn: its number, from 1.
             check: read what was restated again, and mend it where its slots differ from those kept: takes
-                seconds, minutes where much is wrong.
+                seconds, minutes where much is wrong. A warning is logged where mistakes are left.
 
         Raises:
             UsageError: no such turn, or a method that cannot restate (LoMA can).

@@ -336,7 +336,9 @@ def test_a_session_longer_than_the_model_goes_on(
         assert all(x.equal(y) for x, y in zip(kept.segments, session.state.segments, strict=True))
 
 
-def test_a_turn_is_restated_from_its_slots(tiny: str, tmp_path: Path, database: str, make: Make) -> None:
+def test_a_turn_is_restated_from_its_slots(
+    tiny: str, tmp_path: Path, database: str, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = save_tiny_adapter(tiny, tmp_path, method="loma", repeat_rows=1)
     engine = Engine.load(tiny, adapter=folder, method_name="loma", device="cpu", dtype="float32")
     with Chatbot(store=database, engine=engine, settings=SHORT) as bot:
@@ -351,6 +353,12 @@ def test_a_turn_is_restated_from_its_slots(tiny: str, tmp_path: Path, database: 
         assert fresh.restate(2) == told
         texts = engine.restate(kept, ["user", "assistant"], session.state.before(1))
         assert [m.text for m in fresh.restate(2, check=True)] == texts
+        assert texts == [m.text for m in session.history() if m.turn == 2] != [m.text for m in told]
+        assert not caplog.records
+        other = Chatbot(store="sqlite://", engine=engine, settings=SHORT).session("other")
+        other.send("three")
+        engine.restate(kept, ["user", "assistant"], other.state)  # they were not read after that
+        assert "restated text has mistakes" in caplog.text
         with pytest.raises(UsageError, match="between 1 and 2, got 3"):
             session.restate(3)
     with make() as bot:

@@ -91,7 +91,7 @@ def test_slots_say_which_tokens_they_stand_for(engine: object) -> None:
     of = parts([1.0] * len(ids), state.segments[0].slots)
     told = [[t for t, p in zip(ids, of, strict=True) if p == j] for j in range(max(of) + 1)]
     guesses = [[*row[:-1], ids[0]] for row in told]
-    found = bags(reader, state.segments, [torch.tensor(g)[:, None] for g in guesses])
+    found, _ = bags(reader, state.segments, [torch.tensor(g)[:, None] for g in guesses])
     right = sum(bag == sorted(row) for bag, row in zip(found, told, strict=True))
     print(f"\n    {right} of {len(told)} slots of {len(ids)} tokens solved", end="")
     assert right == len(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from loma_memory.errors import AdapterError, UsageError
 from loma_memory.memory import MemoryState, Segment, codec
 from loma_memory.memory.fingerprint import digest, fingerprint
 from loma_memory.methods import DEFAULT_METHOD, Method, method
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class Engine:
             segments: slots of each message.
             roles: role of each message, which says what stands around its text.
             before: memory before the turn, to read the texts again and mend them where their slots differ;
-                None takes them as they are restated.
+                a warning is logged where they differ all the same. None takes them as they are restated.
 
         Raises:
             UsageError: the method cannot restate.
@@ -208,7 +211,10 @@ class Engine:
         if before is None:
             told = restate(self.reader, segments)
         else:
-            told = mend(self.reader, before, segments).messages
+            mended = mend(self.reader, before, segments)
+            told = mended.messages
+            if not mended.agrees:
+                log.warning("restated text has mistakes: its slots are %.3f from those kept", mended.apart)
         for ids, role in zip(told, roles, strict=True):
             body = ids[len(form.prefix_ids(role)) : len(ids) - len(form.suffix_ids(role))]
             texts.append(str(form.tokenizer.decode(body, skip_special_tokens=True)))

@@ -86,9 +86,9 @@ def test_a_checked_evaluation_says_what_agrees(monkeypatch: pytest.MonkeyPatch) 
         asked.append(segments)
         whole = flat[30 * n : 30 * n + 30]
         return [
-            Mended([whole], 0.0),
-            Mended([[*whole[:29], whole[29] + 1]], 0.5),  # known to be wrong
-            Mended([[*whole[:29], whole[29] + 1]], 0.0),  # taken for right
+            Mended([whole], 0.0, True),
+            Mended([[*whole[:29], whole[29] + 1]], 0.5, False),  # known to be wrong
+            Mended([[*whole[:29], whole[29] + 1]], 0.0, True),  # taken for right
         ][n]
 
     monkeypatch.setattr(repetition, "mend", mended)

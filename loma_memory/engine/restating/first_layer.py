@@ -19,6 +19,11 @@ BATCH = 4096
 """Tokens that go through the layer together."""
 
 
+def rounding(dtype: torch.dtype) -> float:
+    """How far slots of one and the same text may be from one another, by their norm."""
+    return max(3e-6, 0.375 * torch.finfo(dtype).eps)
+
+
 @dataclass(frozen=True, eq=False)
 class FirstSlot:
     """What the first layer has of a slot.
@@ -44,6 +49,7 @@ class FirstLayer:
         assert reader.tokens is not None
         self.reader, self.tokens = reader.first_layers(1), reader.tokens
         self.embed = reader.model.get_input_embeddings()
+        self.rounding = rounding(reader.loaded.dtype)
 
     def slots(self, segment: Segment) -> list[FirstSlot]:
         """Those of a segment."""

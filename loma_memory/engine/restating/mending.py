@@ -1,8 +1,9 @@
 """Restating that checks itself: slots are a function of the text, so the right text gives the same slots.
 
-What was restated is read again, and slots that come out otherwise show where it is wrong (analysis by
-synthesis). There, the next likely tokens are tried until the slots agree. LoMA (arXiv 2401.09486) has no such
-step: its `<r>` are asked once. Nothing is looked at but the slots.
+The first layer of each slot is solved for its tokens; they are put in the order that restating finds
+likeliest and read again, and slots that come out otherwise show where the text is wrong (analysis by
+synthesis). There, the next likely orders are tried until the slots agree, or tokens where none were found.
+LoMA (arXiv 2401.09486) has no such step: its `<r>` are asked once. Nothing is looked at but the slots.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from loma_memory.engine.reader import Reader
 from loma_memory.engine.restating.bags import bags
+from loma_memory.engine.restating.first_layer import rounding
 from loma_memory.engine.restating.orders import orders
 from loma_memory.engine.restating.restate import ranked
 from loma_memory.memory import MemoryState, Segment
@@ -26,20 +28,16 @@ LAYERS = 5
 """Layers that are read again. A memory token's input is a mean, so the first layer tells which tokens its
 part has and nothing of their order, which shows from the third layer on. The deeper, the more a slot depends
 on all others."""
-TOLERANCE = 0.003
-"""Slots nearer than this agree (see `Mended.apart`): of the same text they are equal but for rounding."""
 NEAR = 0.25
 """Slots are looked into that are at least so far, by the farthest: a wrong token moves others' slots, too."""
 ROUNDS = 64
 """Times that the text is changed, at most."""
 WIDTHS = (24, 96, 384)
-"""Tokens tried in a slot's part; more of them where fewer did not help."""
+"""Orders or tokens tried in a slot's part; more of them where fewer did not help."""
 LIKELY = 64
 """Tokens of a place that are ever tried."""
 BATCH = 32
 """Texts read together."""
-
-_GAIN = 1e-3  # of a distance; less is rounding
 
 Words = list[list[int]]  # the messages of a turn
 
@@ -51,17 +49,14 @@ class Mended:
     Attributes:
         messages: token ids of each message.
         apart: how far its slots, read again, are from those kept, at the slot that is farthest: Euclidean
-            distance by the norm, mean of keys and values of the first layers. Below `TOLERANCE` the text is
-            what was read.
+            distance by the norm, mean of keys and values of the first layers.
+        agrees: whether that is no more than rounding, or than what storing the slots as int8 has cost: then the
+            text is what was read.
     """
 
     messages: Words
     apart: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the slots of the restated text are those kept."""
-        return self.apart <= TOLERANCE
+    agrees: bool
 
 
 @torch.no_grad()
@@ -78,17 +73,15 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
     """
     likely = ranked(reader, segments, LIKELY)
     check = _Check(reader, before, segments)
-    text = [ids[:, 0].tolist() for ids, _ in likely]
-    known = bags(reader, segments, [likely[m][0][places] for m, places in check.parts])
-    for (message, places), bag in zip(check.parts, known, strict=True):
-        if bag is not None:
-            for p, token in zip(places, orders(bag, _at(likely[message], places), 1)[0], strict=True):
-                text[message][p] = token
+    known, stored = bags(reader, segments, [likely[m][0][places] for m, places in check.parts])
+    text = _likeliest(likely, check.parts, known)
     apart = check([text])[0]
+    exact = rounding(reader.loaded.dtype)
+    same = max(exact, 2 * stored)
     width: Counter[int] = Counter()  # of the slots that were tried alone
     together = True
     for _ in range(ROUNDS):
-        floor = max(TOLERANCE, NEAR * float(apart.max()))
+        floor = max(same, NEAR * float(apart.max()))
         wrong = [s for s in range(len(apart)) if apart[s] > floor and width[s] < len(WIDTHS)]
         if not wrong:
             break
@@ -99,7 +92,7 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
         better = {}
         for slot, mine in tries.items():
             n = int(found[: len(mine), slot].argmin())
-            if float(found[n, slot]) < float(apart[slot]) - _GAIN:
+            if float(found[n, slot]) < float(apart[slot]) - exact / 3:
                 better[slot] = [mine[n]]
         # Slots were tried at once but depend on one another a little, so each change alone is asked, too.
         made = [_changed(text, some, 0) for some in (better, *({s: t} for s, t in better.items()))]
@@ -112,7 +105,8 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
             together = False
         else:
             width[wrong[0]] += 1
-    return Mended(text, float(apart.max()))
+    farthest = float(apart.max())
+    return Mended(text, farthest, farthest <= same)
 
 
 Place = tuple[int, list[int]]
@@ -121,6 +115,16 @@ Try = list[tuple[int, int, int]]
 """Changes to a text: number of a message, place, token."""
 Ranks = tuple[Tensor, Tensor]
 """Token ids and their logits, (places, LIKELY) each."""
+
+
+def _likeliest(likely: Sequence[Ranks], of: Sequence[Place], known: Sequence[list[int] | None]) -> Words:
+    """The likeliest text that has the known tokens in their parts."""
+    text: Words = [ids[:, 0].tolist() for ids, _ in likely]
+    for (message, places), bag in zip(of, known, strict=True):
+        if bag is not None:
+            order = orders(bag, _at(likely[message], places), 1)[0]
+            text[message][places[0] : places[-1] + 1] = order
+    return text
 
 
 def _tries(text: Words, likely: Sequence[Ranks], part: Place, bag: list[int] | None, width: int) -> list[Try]:

@@ -13,7 +13,6 @@ from programs import reader_of
 
 from loma_memory.engine.reader import Reader
 from loma_memory.engine.restating import bags as room
-from loma_memory.engine.restating.bags import bags
 from loma_memory.memory import MemoryState, Segment
 from loma_memory.memory.positions import parts
 from loma_memory.methods import method
@@ -25,6 +24,12 @@ SECOND = [[14, 15, 16, 17, 18], [9, 9, 8, 7, 30, 31, 32]]
 def reader(family: str = "llama", ratio: float = 3, **settings: Any) -> Reader:
     adapter = with_adapter(loaded(build(family)).model, repeat_rows=4, **settings)
     return reader_of(loaded(adapter.model), method("loma", ratio=ratio), adapter.tokens)
+
+
+def bags(source: Reader, segments: Any, likely: list[torch.Tensor]) -> list[list[int] | None]:
+    found, stored = room.bags(source, segments, likely)
+    assert stored < 1e-5  # nothing was lost on the way
+    return found
 
 
 def parted(message: list[int], segment: Segment) -> list[list[int]]:
