@@ -50,8 +50,8 @@ class Mended:
         messages: token ids of each message.
         apart: how far its slots, read again, are from those kept, at the slot that is farthest: Euclidean
             distance by the norm, mean of keys and values of the first layers.
-        agrees: whether that is no more than rounding, or than what storing the slots as int8 has cost: then the
-            text is what was read.
+        agrees: whether that is no more than rounding, or than what storing the slots has cost (int8): then
+            the text is what was read.
     """
 
     messages: Words

@@ -14,6 +14,7 @@ from loma_memory.engine.restating import mending
 from loma_memory.engine.restating.mending import mend
 from loma_memory.engine.restating.restate import ranked, restate
 from loma_memory.errors import UsageError
+from loma_memory.evaluation.walk import stored
 from loma_memory.memory import MemoryState
 from loma_memory.methods import Method, method
 
@@ -73,6 +74,17 @@ def test_what_is_wrong_is_found_and_mended(
     assert found.messages == SECOND
     assert found.agrees
     assert len(source.decoder.layers) == len(source.model.get_decoder().layers)  # the reader is as it was
+
+
+def test_slots_that_storing_has_changed_agree_as_far_as_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = reader(method("loma", ratio=3))
+    _, [after] = source.remember([MemoryState()], [SECOND])
+    kept = [stored(s, "int8") for s in after.segments]
+    misread(monkeypatch, {(1, 3): 30, (1, 4): 7, (0, 2): 44})
+    found = mend(source, MemoryState(), kept)
+    assert found.messages == SECOND
+    assert found.agrees
+    assert found.apart > 1e-4
 
 
 def test_other_slots_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
