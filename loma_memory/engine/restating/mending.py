@@ -91,14 +91,16 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
         found = check([_changed(text, tries, n) for n in range(max(map(len, tries.values())))])
         better = {}
         for slot, mine in tries.items():
-            n = int(found[: len(mine), slot].argmin())
-            if float(found[n, slot]) < float(apart[slot]) - exact / 3:
+            # Of a try among others its own slot tells most; alone, all slots do.
+            far = found[: len(mine), slot] if together else found[: len(mine)].mean(1)
+            n = int(far.argmin())
+            if not together or float(far[n]) < float(apart[slot]) - exact / 3:
                 better[slot] = [mine[n]]
         # Slots were tried at once but depend on one another a little, so each change alone is asked, too.
         made = [_changed(text, some, 0) for some in (better, *({s: t} for s, t in better.items()))]
         now = check(made)
         best = int(now.mean(1).argmin())
-        if float(now[best].mean()) < float(apart.mean()):
+        if float(now[best].mean()) < float(apart.mean()) - exact / 3 / len(apart):
             text, apart, together = made[best], now[best], True
             width.clear()
         elif together:
@@ -128,23 +130,30 @@ def _likeliest(likely: Sequence[Ranks], of: Sequence[Place], known: Sequence[lis
 
 
 def _tries(text: Words, likely: Sequence[Ranks], part: Place, bag: list[int] | None, width: int) -> list[Try]:
-    """What to try in one part: likely orders of its tokens where these are known.
+    """What to try in one part: two places' tokens exchanged, and likely orders of the tokens that it has.
 
-    Else tokens nearly as likely as those there, and two places' tokens exchanged.
+    Where these are not known, tokens nearly as likely as those there.
     """
     message, places = part
     now = [text[message][p] for p in places]
+    scores = _at(likely[message], places)
+    there = list(zip(places, now, strict=True))
     if bag is not None:
-        told = orders(bag, _at(likely[message], places), width)
-        return [[(message, p, t) for p, t in zip(places, o, strict=True)] for o in told if o != now] or [[]]
-    others = []
-    for place, token, scores in zip(places, now, _at(likely[message], places), strict=True):
-        best = max(scores.values())
-        others += [(score - best, place, other) for other, score in scores.items() if other != token]
-    tries: list[Try] = [[(message, p, token)] for _, p, token in sorted(others, reverse=True)[:width]]
-    pairs = combinations(zip(places, now, strict=True), 2)
-    tries += [[(message, p, b), (message, q, a)] for (p, a), (q, b) in pairs if a != b]
-    return tries
+        tries = [
+            [(message, p, t) for p, t in zip(places, order, strict=True)]
+            for order in orders(bag, scores, width)
+            if order != now
+        ]
+    else:
+        others = [
+            (score - max(of.values()), place, other)
+            for (place, token), of in zip(there, scores, strict=True)
+            for other, score in of.items()
+            if other != token
+        ]
+        tries = [[(message, p, token)] for _, p, token in sorted(others, reverse=True)[:width]]
+    pairs = combinations(there, 2)
+    return tries + [[(message, p, b), (message, q, a)] for (p, a), (q, b) in pairs if a != b] or [[]]
 
 
 def _at(ranks: Ranks, places: Sequence[int]) -> list[dict[int, float]]:
