@@ -240,13 +240,14 @@ class ChatSession:
         self.head = self.bot.store.session(self.head.name, self.head.namespace)
         return self.bot.store.path(self.head)
 
-    def restate(self, turn: int, *, check: bool = False) -> list[Message]:
+    def restate(self, turn: int, *, check: bool = True) -> list[Message]:
         """The messages of a turn as its slots hold them; the transcript is not looked at.
 
         Args:
             turn: its number, from 1.
             check: read what was restated again, and mend it where its slots differ from those kept: takes
-                seconds, minutes where much is wrong. A warning is logged where mistakes are left.
+                seconds, minutes where much is wrong. A warning is logged where mistakes are left. Without it
+                one pass is taken at its word, in a tenth of the time.
 
         Raises:
             UsageError: no such turn, or a method that cannot restate (LoMA can).
