@@ -44,20 +44,19 @@ def bags(
         likely: for every slot of every message in turn, the tokens likely at each place of its part,
             likeliest first, (n, count).
     """
-    with reader.lock:
-        first = FirstLayer(reader)
-        slots = [slot for segment in segments for slot in first.slots(segment)]
-        likely = [ids.to(reader.loaded.device) for ids in likely]
-        guesses = [ids[:, 0][None] for ids in likely]
-        near = [_nearest(first, s, g) for s, g in zip(slots, guesses, strict=True)]
-        if all(apart <= first.rounding for _, apart in near):
-            return _told(near)
-        inputs = torch.cat([first.inputs(s, g) for s, g in zip(slots, guesses, strict=True)])
-        line = _Line.of(first, slots, inputs)
-        if line is not None:
-            each = zip(near, slots, likely, strict=True)
-            near = [one if one[1] <= first.rounding else _solve(first, line, s, ids) for one, s, ids in each]
+    first = FirstLayer(reader)
+    slots = [slot for segment in segments for slot in first.slots(segment)]
+    likely = [ids.to(reader.loaded.device) for ids in likely]
+    guesses = [ids[:, 0][None] for ids in likely]
+    near = [_nearest(first, s, g) for s, g in zip(slots, guesses, strict=True)]
+    if all(apart <= first.rounding for _, apart in near):
         return _told(near)
+    inputs = torch.cat([first.inputs(s, g) for s, g in zip(slots, guesses, strict=True)])
+    line = _Line.of(first, slots, inputs)
+    if line is not None:
+        each = zip(near, slots, likely, strict=True)
+        near = [one if one[1] <= first.rounding else _solve(first, line, s, ids) for one, s, ids in each]
+    return _told(near)
 
 
 Found = tuple[Tensor, float]
@@ -148,7 +147,7 @@ class _Line:
         best = far.topk(min(2 * count, len(far)), largest=False).indices  # one bag is there several times
         which, token = best // len(embeds), best % len(embeds)
         made = bags[which // n].clone()
-        made[torch.arange(len(made)), which % n] = token if pool is None else pool[token]
+        made[torch.arange(len(made), device=made.device), which % n] = token if pool is None else pool[token]
         once = dict.fromkeys(map(tuple, made.sort(dim=1).values.tolist()))
         return torch.tensor(list(once)[:count], device=bags.device)
 

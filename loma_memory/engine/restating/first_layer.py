@@ -80,14 +80,15 @@ class FirstLayer:
                 gate=(0, 1), mask=seen[:, None, None], query_positions=at, key_positions=at, key_exempt=seen
             )
             cache: Any = DynamicCache()
-            self.reader.decoder(
-                inputs_embeds=some[:, None],
-                attention_mask=call.mask,
-                position_ids=at,
-                past_key_values=cache,
-                use_cache=True,
-                loma=call,
-            )
+            with self.reader.lock:  # for one pass at a time: others wait for the model, not for the search
+                self.reader.decoder(
+                    inputs_embeds=some[:, None],
+                    attention_mask=call.mask,
+                    position_ids=at,
+                    past_key_values=cache,
+                    use_cache=True,
+                    loma=call,
+                )
             made.append(_rows(cache.layers[0].keys[:, :, 0], cache.layers[0].values[:, :, 0]))
         return torch.cat(made)
 
