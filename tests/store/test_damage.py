@@ -28,6 +28,12 @@ def store() -> Iterator[Store]:
         yield store
 
 
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Damage is reported thousands of times here; the level is set back after each test."""
+    caplog.set_level(logging.CRITICAL, "loma_memory")
+
+
 def flip(rng: random.Random, value: str | bytes | int) -> str | bytes | int:
     """The value with one bit flipped."""
     if isinstance(value, int):
@@ -39,7 +45,6 @@ def flip(rng: random.Random, value: str | bytes | int) -> str | bytes | int:
 
 @pytest.mark.parametrize("count", [1000, pytest.param(50_000, marks=pytest.mark.long)])
 def test_every_flipped_bit_of_a_segment_is_refused(store: Store, count: int, figure: Figure) -> None:
-    logging.getLogger("loma_memory").setLevel(logging.ERROR)
     rng = random.Random(3)
     kv = [NewSegment(4, "int8", os.urandom(2000)) for _ in range(2)]
     head = store.append(store.session("ada"), exchange(1), kv, FINGERPRINT, SETTINGS)
@@ -123,7 +128,6 @@ def test_a_damaged_file_is_refused_or_right(
     sqlite_url: str, tmp_path: Path, count: int, figure: Figure
 ) -> None:
     """Any bit of the file, also those of SQLite's own."""
-    logging.getLogger("loma_memory").setLevel(logging.CRITICAL)
     path, rng = tmp_path / "chats.db", random.Random(8)
     with Store.open(sqlite_url) as store:
         head = talk(store, store.session("ada"), 6, "some words " * 20)
