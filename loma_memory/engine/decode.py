@@ -29,6 +29,45 @@ def logits(model: Any, hidden: Tensor) -> Tensor:
     return scores
 
 
+class Continued:
+    """Text read on after a pass, one token a sequence at a time."""
+
+    def __init__(self, reader: Reader, done: Pass) -> None:
+        """`done`: the pass that `reader` made; its cache grows from here on."""
+        self.reader, self.done, self.count = reader, done, 0
+        self.positions, self.exempt = done.key_positions, done.exempt
+        self.position = done.next_position.clone()
+
+    def __call__(self, token: Tensor) -> Tensor:
+        """Last hidden states of the next token of each sequence, (B,): (B, hidden)."""
+        self.count += 1
+        read = self.done.sight(self.count)
+        visible = torch.cat([read, read.new_ones(len(token), self.count)], dim=1)
+        self.positions = torch.cat([self.positions, self.position[:, None]], dim=1)
+        self.exempt = torch.cat([self.exempt, self.exempt.new_zeros(len(token), 1)], dim=1)
+        call = AttentionCall(
+            mask=visible[:, None, None],
+            query_positions=self.position[:, None],
+            key_positions=self.positions,
+            key_exempt=self.exempt,
+        )
+        with self.reader.lock:
+            hidden: Tensor = self.reader.decoder(
+                input_ids=token[:, None],
+                attention_mask=call.mask,
+                position_ids=self.position[:, None],
+                past_key_values=self.done.cache,
+                use_cache=True,
+                loma=call,
+            ).last_hidden_state[:, -1]
+        self.position = self.position + 1
+        return hidden
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Let each sequence go on from row `rows[i]` instead; all stand at the same positions."""
+        self.done.cache.reorder_cache(torch.tensor(rows, device=self.position.device))
+
+
 @torch.no_grad()
 def decode(
     reader: Reader,
@@ -60,9 +99,8 @@ def decode(
         seen[b, : len(prompt)] = torch.tensor(list(prompt), device=device)
     inner = reader.loaded.format.inner.to(device)
     seen = _words(seen, inner)
-    positions, exempt = done.key_positions, done.exempt
+    further = Continued(reader, done)
     alive = torch.ones(batch, dtype=torch.bool, device=device)
-    position = done.next_position.clone()
     for step in range(1, max_tokens + 1):
         token = sampling.choose(logits(model, hidden), seen, generator)
         alive = alive & ~torch.isin(token, stops)
@@ -72,26 +110,7 @@ def decode(
         if step == max_tokens:
             return
         seen = torch.cat([seen, _words(token[:, None], inner)], dim=1)
-        read = done.sight(step)
-        visible = torch.cat([read, read.new_ones(batch, step)], dim=1)
-        positions = torch.cat([positions, position[:, None]], dim=1)
-        exempt = torch.cat([exempt, exempt.new_zeros(batch, 1)], dim=1)
-        call = AttentionCall(
-            mask=visible[:, None, None],
-            query_positions=position[:, None],
-            key_positions=positions,
-            key_exempt=exempt,
-        )
-        with reader.lock:
-            hidden = reader.decoder(
-                input_ids=token[:, None],
-                attention_mask=call.mask,
-                position_ids=position[:, None],
-                past_key_values=done.cache,
-                use_cache=True,
-                loma=call,
-            ).last_hidden_state[:, -1]
-        position = position + 1
+        hidden = further(token)
 
 
 def _words(ids: Tensor, inner: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from loma_memory.engine.reader import Reader
 from loma_memory.engine.restating import mending
 from loma_memory.engine.restating.mending import mend
 from loma_memory.engine.restating.restate import ranked, restate
+from loma_memory.engine.restating.spelling import Part
 from loma_memory.errors import UsageError
 from loma_memory.evaluation.walk import stored
 from loma_memory.memory import MemoryState
@@ -101,6 +103,32 @@ def test_other_slots_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     misread(monkeypatch, {})
     _, [before] = source.remember([MemoryState()], [FIRST])
     assert not mend(source, before, after.segments).agrees
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_where_restating_is_unsure_what_the_model_would_write_is_tried(
+    monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    source = reader(method("loma", ratio=3))
+    _, [before] = source.remember([MemoryState()], [FIRST])
+    _, [after] = source.remember([before], [SECOND])
+    wrong = [(m, p) for m, message in enumerate(SECOND) for p in range(len(message))][: 9 if many else 2]
+    misread(monkeypatch, {place: 40 + i for i, place in enumerate(wrong)})
+    asked = []
+
+    def spelled(_reader: Reader, told: MemoryState, parts: list[Part]) -> list[list[int]]:
+        asked.append(told)
+        bags = [list(bag or ()) for _, bag in parts]
+        assert [len(places) for places, _ in parts] == [len(bag) for bag in bags]
+        assert sorted(chain(*bags)) == sorted(chain(*SECOND))
+        return [[9] * 12, [*chain(*SECOND)]]
+
+    monkeypatch.setattr(mending, "spell", spelled)
+    monkeypatch.setattr(mending, "ROUNDS", 64 if not many else 0)
+    found = mend(source, before, after.segments[2:])
+    assert found.messages == SECOND
+    assert found.agrees
+    assert asked == ([before] if many else [])
 
 
 def test_without_anything_to_mend_it_is_restating() -> None:
