@@ -159,12 +159,12 @@ def _spelled(
     of: Sequence[Place],
     known: Sequence[list[int] | None],
 ) -> list[Words]:
-    """Texts that the model would write of the known tokens."""
+    """Texts that the model would write of the known tokens; without memory, which each would have to copy."""
     ends = list(accumulate(len(ids) for ids, _ in likely))
     of_parts = [(_at(likely[m], places), bag) for (m, places), bag in zip(of, known, strict=True)]
     return [
         [flat[end - len(ids) : end] for end, (ids, _) in zip(ends, likely, strict=True)]
-        for flat in spell(reader, before, of_parts)
+        for flat in spell(reader, before.keeping([]), of_parts)
     ]
 
 
