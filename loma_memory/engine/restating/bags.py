@@ -18,7 +18,7 @@ from loma_memory.engine.reader import Reader
 from loma_memory.engine.restating.first_layer import BATCH, FirstLayer, FirstSlot
 from loma_memory.memory import Segment
 
-SEARCHES: tuple[tuple[int | None, int], ...] = ((16, 64), (64, 64), (None, 16))
+SEARCHES: tuple[tuple[int | None, int], ...] = ((16, 64), (64, 64), (None, 16), (None, 48))
 """Searches, one where the last found nothing: how many of each place's likely tokens a bag may have, None
 for all of the vocabulary, and how many bags are followed at once. Of fewer tokens fewer bags come near."""
 TOLERANCE = 0.09

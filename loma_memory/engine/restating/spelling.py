@@ -17,11 +17,9 @@ from loma_memory.memory import MemoryState
 
 BEAMS = 24
 """Texts that are followed at once. With more of them more is right, and it takes as much longer."""
-LOOSE = 8
-"""Tokens tried at a place of a part whose tokens are not known: the likeliest."""
 
 Part = tuple[Sequence[Mapping[int, float]], Sequence[int] | None]
-"""Logits of the tokens likely at each place of a part, likeliest first, and the tokens it has, if known."""
+"""Logits of the tokens likely at each place of a part, and the tokens that it has; None if not known."""
 
 
 @torch.no_grad()
@@ -43,7 +41,7 @@ def spell(reader: Reader, before: MemoryState, parts: Sequence[Part]) -> list[li
             told = writer.told
             grown = []
             for row, (score, _, left) in enumerate(beams):
-                for token in list(place)[:LOOSE] if bag is None else dict.fromkeys(left):
+                for token in place if bag is None else dict.fromkeys(left):
                     own = 0.0 if told is None else float(told[row, token])
                     grown.append((score + place.get(token, least) + own, row, token))
             grown = sorted(grown, key=lambda g: -g[0])[:BEAMS]
