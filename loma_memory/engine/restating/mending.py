@@ -88,7 +88,7 @@ def mend(reader: Reader, before: MemoryState, segments: Sequence[Segment]) -> Me
     exact = rounding(reader.loaded.dtype)
     same = max(exact, DEEPER * stored)
     if float(apart.max()) > same and _sure(likely, check.parts, known) < SURE:
-        texts = [text, *_spelled(reader, before, likely, check.parts, known)]
+        texts = [text, *_spelled(reader, likely, check.parts, known)]
         found = check(texts)
         best = int(found.mean(1).argmin())
         text, apart = texts[best], found[best]
@@ -144,7 +144,7 @@ def _likeliest(likely: Sequence[Ranks], of: Sequence[Place], known: Sequence[lis
 
 
 def _sure(likely: Sequence[Ranks], of: Sequence[Place], known: Sequence[list[int] | None]) -> float:
-    """Share of the tokens told likeliest that their part has; no part is known to have any if unsolved."""
+    """Share of the tokens told likeliest that their part is known to have: none of a part not solved."""
     right = 0
     for (message, places), bag in zip(of, known, strict=True):
         told = Counter(likely[message][0][places, 0].tolist())
@@ -154,17 +154,16 @@ def _sure(likely: Sequence[Ranks], of: Sequence[Place], known: Sequence[list[int
 
 def _spelled(
     reader: Reader,
-    before: MemoryState,
     likely: Sequence[Ranks],
     of: Sequence[Place],
     known: Sequence[list[int] | None],
 ) -> list[Words]:
-    """Texts that the model would write of the known tokens; without memory, which each would have to copy."""
+    """Texts that the model would write of the known tokens."""
     ends = list(accumulate(len(ids) for ids, _ in likely))
     of_parts = [(_at(likely[m], places), bag) for (m, places), bag in zip(of, known, strict=True)]
     return [
         [flat[end - len(ids) : end] for end, (ids, _) in zip(ends, likely, strict=True)]
-        for flat in spell(reader, before.keeping([]), of_parts)
+        for flat in spell(reader, of_parts)
     ]
 
 

@@ -23,17 +23,21 @@ Part = tuple[Sequence[Mapping[int, float]], Sequence[int] | None]
 
 
 @torch.no_grad()
-def spell(reader: Reader, before: MemoryState, parts: Sequence[Part]) -> list[list[int]]:
+def spell(reader: Reader, parts: Sequence[Part]) -> list[list[int]]:
     """Likely texts of a turn, at most `BEAMS`, the likeliest first.
+
+    They are read without earlier memory, which each of them would have to copy.
 
     Args:
         reader: the model.
-        before: memory as it was before the turn.
         parts: the parts of the turn's text, one after another.
+
+    Raises:
+        UsageError: the turn is longer than the model's range.
     """
     length = sum(len(places) for places, _ in parts)
     beams: list[tuple[float, list[int], list[int]]] = [(0.0, [], [])]  # score, text, tokens left of the part
-    writer = _Writer(reader, before, length)
+    writer = _Writer(reader, length)
     for places, bag in parts:
         beams = [(score, text, sorted(bag or [])) for score, text, _ in beams]
         for place in places:
@@ -57,8 +61,8 @@ def spell(reader: Reader, before: MemoryState, parts: Sequence[Part]) -> list[li
 class _Writer:
     """The model, reading what was chosen and telling what it would write next."""
 
-    def __init__(self, reader: Reader, before: MemoryState, length: int) -> None:
-        self.reader, self.before, self.length = reader, before, length
+    def __init__(self, reader: Reader, length: int) -> None:
+        self.reader, self.length = reader, length
         self.further: Continued | None = None
         self.told: torch.Tensor | None = None
         """Logarithms of the next token's probabilities, (rows, vocabulary); None before the first."""
@@ -70,7 +74,7 @@ class _Writer:
         rows, tokens = [*rows, *[rows[-1]] * fill], [*tokens, *[tokens[-1]] * fill]
         if self.further is None:
             starts = [[[token]] for token in tokens]
-            done = self.reader.run([self.before] * BEAMS, starts, reserve=self.length - 1)
+            done = self.reader.run([MemoryState()] * BEAMS, starts, reserve=self.length - 1)
             self.further, hidden = Continued(self.reader, done), done.hidden[:, 0]
         else:
             self.further.reorder(rows)

@@ -20,8 +20,6 @@ from loma_memory.errors import UsageError
 from loma_memory.memory import MemoryState
 from loma_memory.methods import method
 
-EARLIER = [[5, 6, 7, 8, 9, 10, 11], [12, 13]]
-
 
 @cache
 def reader(family: str = "llama") -> Reader:
@@ -29,13 +27,9 @@ def reader(family: str = "llama") -> Reader:
     return reader_of(loaded(adapter.model), method("loma", ratio=3), adapter.tokens)
 
 
-def memory(source: Reader) -> MemoryState:
-    return source.remember([MemoryState()], [EARLIER])[1][0]
-
-
-def worth(source: Reader, before: MemoryState, text: tuple[int, ...], parts: list[Part]) -> float:
+def worth(source: Reader, text: tuple[int, ...], parts: list[Part]) -> float:
     """What restating says of a text, and what one pass over it says of each token but the first."""
-    done = source.run([before], [[list(text)]])
+    done = source.run([MemoryState()], [[list(text)]])
     told = torch.log_softmax(logits(source.model, done.hidden[0]).float(), -1)
     own = sum(float(told[i, token]) for i, token in enumerate(text[1:]))
     places = [place for of, _ in parts for place in of]
@@ -51,15 +45,14 @@ def problems(draw: st.DrawFn) -> list[Part]:
 
 
 @settings(max_examples=25)
-@given(problems(), st.booleans())
-def test_with_room_enough_all_texts_are_told_likeliest_first(parts: list[Part], later: bool) -> None:
+@given(problems())
+def test_with_room_enough_all_texts_are_told_likeliest_first(parts: list[Part]) -> None:
     source = reader()
-    before = memory(source) if later else MemoryState()
-    told = spell(source, before, parts)
+    told = spell(source, parts)
     orders = [set(permutations(bag or ())) for _, bag in parts]
     every = {sum(some, ()) for some in product(*orders)}
     assert sorted(map(tuple, told)) == sorted(every)
-    likely = [worth(source, before, tuple(text), parts) for text in told]
+    likely = [worth(source, tuple(text), parts) for text in told]
     assert all(a >= b - 1e-3 for a, b in pairwise(likely))
 
 
@@ -67,25 +60,24 @@ def test_with_room_enough_all_texts_are_told_likeliest_first(parts: list[Part], 
 def test_a_text_that_the_model_wrote_is_found_again(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Restating says nothing here. Greedy steps are the likeliest from one token on, so a few are enough."""
     source = reader(family)
-    before = memory(source)
     text = [3]
     for _ in range(11):
-        hidden = source.run([before], [[text]]).hidden[0, -1]
+        hidden = source.run([MemoryState()], [[text]]).hidden[0, -1]
         likely = logits(source.model, hidden).topk(len(text) + 1).indices.tolist()
         text.append(next(t for t in likely if t not in text))
     parts: list[Part] = [([{} for _ in range(4)], sorted(text[at : at + 4])) for at in (0, 4, 8)]
     parts[0][0][0] = {3: 20.0}  # type: ignore[index]
     monkeypatch.setattr(spelling, "BEAMS", 600)
-    told = spell(source, before, parts)
+    told = spell(source, parts)
     assert len(told) == 600
     assert text in told
-    assert worth(source, before, tuple(told[0]), parts) >= worth(source, before, tuple(text), parts) - 1e-3
+    assert worth(source, tuple(told[0]), parts) >= worth(source, tuple(text), parts) - 1e-3
 
 
 def test_tokens_of_a_part_that_are_not_known_are_those_likely_there() -> None:
     source = reader()
     likely = {t: -0.1 * t for t in range(5, 25)}
-    told = spell(source, MemoryState(), [([{7: 0.0}], [7]), ([likely], None)])
+    told = spell(source, [([{7: 0.0}], [7]), ([likely], None)])
     assert {text[0] for text in told} == {7}
     assert [text[1] for text in told] == sorted({text[1] for text in told}, key=[t[1] for t in told].index)
     assert {text[1] for text in told} == set(likely)
@@ -95,4 +87,4 @@ def test_a_turn_has_to_fit_the_model() -> None:
     source = reader()
     many = source.loaded.limit
     with pytest.raises(UsageError, match="a turn may hold"):
-        spell(source, MemoryState(), [([{7: 0.0}] * many, [7] * many)])
+        spell(source, [([{7: 0.0}] * many, [7] * many)])
